@@ -1,0 +1,85 @@
+"""The few layers that every network here is built from: dense 2-D convolutions after space-to-depth.
+
+Depthwise and 3-D convolutions are left out on purpose: on a CPU they run several times slower per
+multiplication than dense 2-D ones.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SLOPE = 0.1
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions added to the identity; the second starts at zero, so depth is free at first."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.leaky_relu(self.first(x), SLOPE))
+
+
+def residual_stack(width: int, depth: int) -> nn.Sequential:
+    """`depth` residual blocks of `width` channels (an identity for depth 0)."""
+    return nn.Sequential(*(ResBlock(width) for _ in range(depth)))
+
+
+class Down(nn.Module):
+    """Halve width and height: each 2x2 patch is projected as a whole, so nothing aliases away unseen."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.project = nn.Conv2d(inputs, outputs, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.project(x)
+        return out
+
+
+class Up(nn.Module):
+    """Double width and height by a projection and depth-to-space."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.project = nn.Conv2d(inputs, 4 * outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.project(x), 2)
+
+
+class QualityGain(nn.Module):
+    """A positive gain for each channel that depends on the wanted quality.
+
+    Log gains at evenly spaced qualities are learned and interpolated linearly (gained VAE, Cui et al., CVPR
+    2021), which makes one model serve a continuous range of rates.
+    """
+
+    def __init__(self, channels: int, nodes: int, low: float = 1.0, high: float = 1.0):
+        super().__init__()
+        ramp = torch.linspace(torch.tensor(low).log().item(), torch.tensor(high).log().item(), nodes)
+        self.log_gain = nn.Parameter(ramp[:, None].repeat(1, channels))
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """quality: (B,) in [0, 1] -> gains (B, C, 1, 1)."""
+        nodes = self.log_gain.shape[0]
+        position = quality.clamp(0, 1) * (nodes - 1)
+        below = position.floor().clamp(max=nodes - 2).long()
+        share = (position - below)[:, None]
+        log_gain = self.log_gain[below] * (1 - share) + self.log_gain[below + 1] * share
+        return log_gain.exp()[:, :, None, None]
+
+
+def straight_through(exact: Tensor, surrogate: Tensor) -> Tensor:
+    """The value of `exact` with the gradient of `surrogate` (Bengio et al., 2013).
+
+    Without gradients it is `exact` to the bit: the sum below would round.
+    """
+    if not torch.is_grad_enabled():
+        return exact
+    return surrogate + (exact - surrogate).detach()

@@ -1,0 +1,69 @@
+"""What a video VAE looks like, as one validated record that travels beside its weights."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
+"""Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
+
+
+class VAEConfig(BaseModel):
+    """Shape of a `VideoVAE`; sizes are in channels, strides in pixels or frames.
+
+    The encoder and the decoder work on levels: level 0 lies at a quarter of the frame's width and height
+    (the packed frame), each further level halves them, and the last one carries the latent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("base", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")
+    colour: Literal["yuv420", "gray"] = "yuv420"
+    stride: Literal[4, 8, 16] = 16
+    """Pixels, each way, that one latent position stands for."""
+    temporal_stride: int = Field(1, ge=1, le=8)
+    """Frames that share one latent; a clip that ends inside a group is padded with its last frame."""
+    latent_channels: int = Field(32, ge=2, le=256)
+    widths: tuple[int, ...] = (48, 96, 128)
+    """Channels of each level, finest first: one entry for stride 4, two for 8, three for 16."""
+    encoder_depths: tuple[int, ...] = (0, 1, 2)
+    decoder_depths: tuple[int, ...] = (0, 2, 2)
+    """Residual blocks on each level, finest first."""
+    memory_channels: int = Field(48, ge=1, le=512)
+    """Channels that the decoder keeps from one step to the next beside its last picture."""
+    condition_channels: int = Field(0, ge=0, le=768)
+    """Channels of an optional packed condition at level 0 (0: the model takes none)."""
+    posterior: Literal["uniform", "gaussian"] = "uniform"
+    """`uniform` has the quantiser's width, so that its KL is a file's bits; `gaussian` is reparameterised."""
+    prior_width: int = Field(64, ge=8, le=128)
+    """Hidden channels of the integer prior; also its memory from one step to the next."""
+    quality_nodes: int = Field(5, ge=2, le=32)
+    """Support points of the learned gains between quality 0 and 1."""
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        levels = {4: 1, 8: 2, 16: 3}[self.stride]
+        for field in ("widths", "encoder_depths", "decoder_depths"):
+            if len(getattr(self, field)) != levels:
+                raise ValueError(
+                    f"{field} needs {levels} entries for stride {self.stride}, got {getattr(self, field)}"
+                )
+        if min(self.widths) < 4 or max(self.widths) > 2048:
+            raise ValueError(f"widths must lie between 4 and 2048, got {self.widths}")
+        if self.latent_channels % 2:
+            raise ValueError("latent_channels must be even: the prior codes them in two halves")
+        return self
+
+    @property
+    def picture_channels(self) -> int:
+        """Channels of one packed step: those of a packed frame, times the temporal stride."""
+        return sum(PLANES[self.colour]) * self.temporal_stride
+
+    @property
+    def levels(self) -> int:
+        return len(self.widths)
+
+    @property
+    def values_per_rgb_value(self) -> float:
+        """Latent values for each red, green or blue value of the video (1/24 for the shipped base)."""
+        return self.latent_channels / (3 * self.stride**2 * self.temporal_stride)

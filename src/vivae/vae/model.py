@@ -1,0 +1,102 @@
+"""`VideoVAE`: a conditional, streaming variational autoencoder for packed video frames.
+
+    prior p(z|c)      encoder q(z|x,c)      decoder p(x|z,c)
+
+c is what the receiver already knows: the last decoded picture, the decoder's memory, and an optional condition.
+One call handles one step (one frame, or `temporal_stride` of them); all that passes from step to step is a
+`VAEState` of fixed size, so a clip gives the same latents and pictures whole, in any chunks, or frame by frame.
+
+Shapes: B clips, P packed channels (24 a frame in 4:2:0), h = H/4 and w = W/4; the latent has L channels and lies
+at H/stride, W/stride. Pictures are float32 in [0, 1] (code value / 255). Latents are in quantiser steps:
+rounding them gives the symbols that a file stores.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vivae.vae.blocks import QualityGain
+from vivae.vae.config import VAEConfig
+from vivae.vae.networks import Decoder, Encoder, memory_level
+from vivae.vae.prior import IntegerPrior, frequency_tables
+
+
+class VAEState(NamedTuple):
+    """All that a stream carries from one step to the next; its size does not depend on the stream's length."""
+
+    picture: Tensor
+    """(B, P, h, w): the last decoded picture; 0.5 before the first."""
+    memory: Tensor
+    """(B, M, h', w'): the decoder's memory."""
+    symbols: Tensor
+    """(B, L, H/stride, W/stride): the last step's rounded latent, for the prior."""
+    context: Tensor
+    """(B, C, H/stride, W/stride): the prior's own memory."""
+
+
+class VideoVAE(nn.Module):
+    """See the module's text. `config` says its shape; `vivae.vae.zoo` loads trained ones."""
+
+    tables: Tensor
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.prior = IntegerPrior(config)
+        self.steps = QualityGain(config.latent_channels, config.quality_nodes, 1.0, 8.0)
+        """Quantiser steps a unit of latent: coarse at quality 0, fine at 1."""
+        self.register_buffer("tables", torch.from_numpy(frequency_tables()).to(torch.int32))
+
+    def initial_state(self, batch: int, height: int, width: int) -> VAEState:
+        """The state before the first picture. height, width: of the packed frame, multiples of stride / 4."""
+        config = self.config
+        ratio = config.stride // 4
+        if height % ratio or width % ratio:
+            raise ValueError(f"packed size {height}x{width} is not a multiple of {ratio}")
+        like = self.steps.log_gain
+        fold = 2 ** memory_level(config)
+        return VAEState(
+            like.new_full((batch, config.picture_channels, height, width), 0.5),
+            like.new_zeros((batch, config.memory_channels, height // fold, width // fold)),
+            like.new_zeros((batch, config.latent_channels, height // ratio, width // ratio)),
+            like.new_zeros((batch, config.prior_width, height // ratio, width // ratio)),
+        )
+
+    def encode(
+        self, x: Tensor, state: VAEState, quality: Tensor, condition: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Posterior of one step: mean (B, L, ...) in quantiser steps, and for a Gaussian its log deviation.
+
+        x: (B, P, h, w) in [0, 1]; quality: (B,) in [0, 1]. A uniform posterior has width one around the mean.
+        """
+        out = self.encoder(x, state.picture, state.memory, quality, condition).float()
+        if self.config.posterior == "uniform":
+            return out * self.steps(quality), None
+        mean, log_deviation = out.chunk(2, 1)
+        return mean * self.steps(quality), log_deviation.clamp(-8, 4)
+
+    def decode(
+        self, latent: Tensor, state: VAEState, quality: Tensor, condition: Tensor | None = None
+    ) -> tuple[Tensor, VAEState]:
+        """Picture (B, P, h, w) in [0, 1] of a latent in quantiser steps, and the state with picture and memory new."""
+        z = latent / self.steps(quality)
+        picture, memory = self.decoder(z, state.picture, state.memory, quality, condition)
+        return picture, state._replace(picture=picture, memory=memory)
+
+    def expect(self, state: VAEState, quality: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The prior's context of the coming step, for `prior.expect` and `prior.predict`."""
+        with torch.autocast(state.symbols.device.type, enabled=False):
+            return self.prior.begin(state.symbols, state.context, quality, condition)
+
+    @staticmethod
+    def remember(state: VAEState, symbols: Tensor, context: Tensor) -> VAEState:
+        """The state after a step whose rounded latent was `symbols`."""
+        return state._replace(symbols=symbols, context=context)
+
+    def half_latent(self, latent: Tensor) -> Tensor:
+        """The latent with its second half of channels at zero: the nested, twice as small representation."""
+        keep = torch.arange(latent.shape[1], device=latent.device) < self.config.latent_channels // 2
+        return latent * keep[:, None, None]
