@@ -1,0 +1,224 @@
+"""What the terminal shows, in one manner for every verb: progress, warnings, results, and how a command ends.
+
+Progress, warnings and errors go to stderr, results to stdout, so that output can be piped. The library itself
+prints nothing: it reports through `logging`, exceptions and a `progress(done, total)` callable.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from vivae.errors import Interrupted, VivaeError
+
+DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DEBUG_VARIABLE = "VIVAE_DEBUG"
+
+stderr = Console(stderr=True, highlight=False)
+
+
+class Session:
+    """One run of one verb. Use as a context manager: it closes the progress bars and explains a Ctrl-C.
+
+    as_json: results are printed as JSON and no progress is shown. kept: what an interrupted run leaves behind.
+    """
+
+    def __init__(self, as_json: bool = False, kept: str = "No output was written."):
+        self._as_json = as_json
+        self._kept = kept
+        self._bars = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=stderr,
+            disable=as_json or not stderr.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"Interrupted. {self._kept}") from error
+
+    def progress(self, label: str, unit: str = "fps") -> Callable[[int, int | None], None]:
+        """A callable for the library: progress(done, total), total None while it is not known."""
+        task = None
+
+        def report(done: int, total: int | None) -> None:
+            nonlocal task
+            if task is None:
+                task = self._bars.add_task(label, total=total, unit=unit)
+            self._bars.update(task, completed=done, total=total)
+
+        return report
+
+    def show(self, result: Mapping[str, Any]) -> None:
+        """Print a verb's result to stdout: JSON when asked for, else a table a person reads."""
+        self._bars.stop()
+        plain = _plain(result)
+        if self._as_json:
+            sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
+            return
+        rows = _rows(plain)
+        width = max((len(key) for key, _ in rows), default=0)
+        out = Console(highlight=False, soft_wrap=True)
+        for key, value in rows:
+            out.print(Text.assemble((f"{key:<{width}}", "bold"), "  ", value))
+
+
+class _Speed(ProgressColumn):
+    """Steps per second; the task's own field names the unit."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        unit = task.fields.get("unit", "fps")
+        return Text(f"{speed:.1f} {unit}" if speed else "", style="progress.data.speed")
+
+
+def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Run a Typer app and return the process's exit code: 0 done, 2 bad input or usage, 1 a fault of ours.
+
+    An interrupted run returns 130, as shells expect. Every failure is one line on stderr; a fault of ours adds
+    its traceback with --debug or VIVAE_DEBUG=1.
+    """
+    import typer
+
+    _log_to_terminal()
+    with suppress(ValueError):  # not the main thread: then whoever owns it handles signals
+        signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="vivae")
+        return code if isinstance(code, int) else DONE
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        help_for = f"; see {context.command_path} --help" if context else ""
+        if message := error.format_message().rstrip("."):  # empty where `vivae` alone has printed its help
+            _say(message + help_for)
+        return BAD_INPUT
+    except Interrupted as error:
+        _say(str(error))
+        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        _say("Interrupted.")
+        return INTERRUPTED
+    except VivaeError as error:
+        _debug_traceback()
+        _say(str(error))
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader of our output has closed it (`vivae info FILE | head`): nothing is wrong, and nobody listens.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        _debug_traceback()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _say(
+            f"A fault of vivae, not of your input: {type(error).__name__}: {error} "
+            f"({Path(place.filename).name}:{place.lineno}). Run it again with --debug for the details to report."
+        )
+        return FAULT
+
+
+def debugging() -> bool:
+    """Whether --debug or VIVAE_DEBUG asks for tracebacks and debug messages."""
+    return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
+
+
+def _log_to_terminal() -> None:
+    handler = RichHandler(
+        console=stderr, show_time=False, show_path=False, show_level=True, markup=False, rich_tracebacks=False
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _as_interrupt(signum: int, frame: FrameType | None) -> None:
+    """Let SIGTERM clean up the way Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _say(message: str) -> None:
+    one_line = " ".join(message.split())
+    stderr.print(Text.assemble(("vivae: ", "bold"), one_line), soft_wrap=True)
+
+
+def _debug_traceback() -> None:
+    if debugging():
+        stderr.print(Text(traceback.format_exc().rstrip()), soft_wrap=True)
+
+
+def _plain(value: Any) -> Any:
+    """The same value in what JSON knows; numbers that JSON lacks (infinity, NaN) become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, str | int | bool) or value is None:
+        return value
+    if hasattr(value, "item"):  # a numpy or torch scalar
+        return _plain(value.item())
+    return str(value)
+
+
+def _rows(result: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, value in result.items():
+        name = prefix + key.replace("_", " ")
+        if isinstance(value, dict):
+            rows += _rows(value, name + ": ")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            for number, item in enumerate(value, 1):
+                rows.append((f"{name} {number}", ", ".join(f"{k} {_text(v)}" for k, v in item.items())))
+        else:
+            rows.append((name, _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 100_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value) or "-"
+    return str(value)

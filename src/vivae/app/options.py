@@ -1,0 +1,77 @@
+"""The options that every verb shares, said once, and how times and sizes are written on the command line."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vivae.app.console import DEBUG_VARIABLE
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
+_AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ki|Mi|Gi|[kKMG])?(?:B|b|bit/s|bps)?")
+_UNITS = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def seconds(text: str) -> float:
+    """Seconds from `12.5`, `1:05` or `1:02:03.5`."""
+    match = _CLOCK.fullmatch(text.strip())
+    if not match:
+        raise typer.BadParameter(f"{text!r} is not a time; write seconds (12.5) or [H:]MM:SS (1:05)")
+    hours, minutes, rest = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest)
+
+
+def amount(text: str) -> float:
+    """A number with an optional unit: `250k`, `1.5M`, `700ki`, `4MB`; bytes or bits as the option says."""
+    match = _AMOUNT.fullmatch(text.strip())
+    if not match:
+        raise typer.BadParameter(f"{text!r} is not a number with an optional k, M, G, ki, Mi or Gi")
+    return float(match[1]) * _UNITS.get(match[2] or "", 1.0)
+
+
+def _use_threads(count: int | None) -> int | None:
+    """Bind torch to `count` threads; it is imported only if the option is given, or `--help` would wait for it."""
+    if count is not None:
+        os.environ["OMP_NUM_THREADS"] = str(count)
+        import torch
+
+        torch.set_num_threads(count)
+    return count
+
+
+def _use_debug(on: bool) -> bool:
+    if on:
+        os.environ[DEBUG_VARIABLE] = "1"
+    return on
+
+
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="A video, a .y4m, an image, or a folder of numbered images.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the result goes.")]
+Model = Annotated[
+    str, typer.Option("--model", help="A shipped model's name, or the folder of a trained one.")
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, callback=_use_threads, help="CPU threads of the networks. [default: all]"
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option("--start", metavar="TIME", parser=seconds, help="Begin here: seconds or [H:]MM:SS."),
+]
+End = Annotated[
+    float | None,
+    typer.Option("--end", metavar="TIME", parser=seconds, help="Stop here: seconds or [H:]MM:SS."),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", callback=_use_debug, help="On a failure, print the traceback too.", hidden=True),
+]
