@@ -11,7 +11,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -116,8 +115,7 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     import typer
 
     _log_to_terminal()
-    with suppress(ValueError):  # not the main thread: then whoever owns it handles signals
-        signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         code = app(arguments, standalone_mode=False, prog_name="vivae")
         return code if isinstance(code, int) else DONE
@@ -157,11 +155,10 @@ def debugging() -> bool:
 
 
 def _log_to_terminal() -> None:
-    handler = RichHandler(
-        console=stderr, show_time=False, show_path=False, show_level=True, markup=False, rich_tracebacks=False
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    log = logging.getLogger("vivae")
+    log.setLevel(logging.DEBUG if debugging() else logging.WARNING)
+    if not log.handlers:
+        log.addHandler(RichHandler(console=stderr, show_time=False, show_path=False))
 
 
 def _as_interrupt(signum: int, frame: FrameType | None) -> None:

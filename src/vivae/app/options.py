@@ -1,5 +1,6 @@
 """The options that every verb shares, said once, and how times and sizes are written on the command line."""
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -44,6 +45,7 @@ def _use_threads(count: int | None) -> int | None:
 def _use_debug(on: bool) -> bool:
     if on:
         os.environ[DEBUG_VARIABLE] = "1"
+        logging.getLogger("vivae").setLevel(logging.DEBUG)
     return on
 
 
@@ -73,5 +75,11 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output i
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", callback=_use_debug, help="On a failure, print the traceback too.", hidden=True),
+    typer.Option(
+        "--debug",
+        callback=_use_debug,
+        is_eager=True,
+        help="On a failure, print the traceback too.",
+        hidden=True,
+    ),
 ]
