@@ -4,6 +4,8 @@ Depthwise and 3-D convolutions are left out on purpose: on a CPU they run severa
 multiplication than dense 2-D ones.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,7 +64,7 @@ class QualityGain(nn.Module):
 
     def __init__(self, channels: int, nodes: int, low: float = 1.0, high: float = 1.0):
         super().__init__()
-        ramp = torch.linspace(torch.tensor(low).log().item(), torch.tensor(high).log().item(), nodes)
+        ramp = torch.linspace(math.log(low), math.log(high), nodes)
         self.log_gain = nn.Parameter(ramp[:, None].repeat(1, channels))
 
     def forward(self, quality: Tensor) -> Tensor:

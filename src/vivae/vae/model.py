@@ -43,11 +43,14 @@ class VideoVAE(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         self.config = config
+        self.hash = ""
+        """SHA-256 of the weights file this model was loaded from; empty for one that was not."""
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.prior = IntegerPrior(config)
-        self.steps = QualityGain(config.latent_channels, config.quality_nodes, 1.0, 8.0)
-        """Quantiser steps a unit of latent: coarse at quality 0, fine at 1."""
+        self.steps = QualityGain(config.latent_channels, config.quality_nodes, 2.3, 18.0)
+        """Quantiser steps a unit of latent, coarse at quality 0, fine at 1: where they start, one step is the
+        optimum of a plain transform codec at the default trade-offs of `Objective`."""
         self.register_buffer("tables", torch.from_numpy(frequency_tables()).to(torch.int32))
 
     def initial_state(self, batch: int, height: int, width: int) -> VAEState:
@@ -88,8 +91,7 @@ class VideoVAE(nn.Module):
 
     def expect(self, state: VAEState, quality: Tensor, condition: Tensor | None = None) -> Tensor:
         """The prior's context of the coming step, for `prior.expect` and `prior.predict`."""
-        with torch.autocast(state.symbols.device.type, enabled=False):
-            return self.prior.begin(state.symbols, state.context, quality, condition)
+        return self.prior.begin(state.symbols, state.context, quality, condition)
 
     @staticmethod
     def remember(state: VAEState, symbols: Tensor, context: Tensor) -> VAEState:

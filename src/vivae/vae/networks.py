@@ -2,6 +2,10 @@
 
 Both see what the receiver already knows: the last decoded picture, the decoder's memory and an optional
 condition. So the latent only has to carry what is new, and a still scene sharpens from step to step.
+
+Beside each network runs one linear map between blocks of pixels and the latent. It starts as the lowest
+frequencies of the discrete cosine transform, so that an untrained model is already a plain transform codec and
+training goes into what a transform cannot do.
 """
 
 import torch
@@ -10,9 +14,14 @@ from torch.nn import functional as F
 
 from vivae.vae.blocks import SLOPE, Down, QualityGain, Up, residual_stack, straight_through
 from vivae.vae.config import PLANES, VAEConfig
+from vivae.vae.transform import cosine_basis
 
 MEMORY_LIMIT = 4.0
 """Memory is clamped to this range, so that no sequence, however long, can make it grow."""
+CONTRAST = 4.0
+"""Pictures enter the networks as (x - 0.5) * CONTRAST: natural video then has a deviation near one."""
+GATE_OPEN = 4.0
+"""Bias of the gate on the last picture: at first nearly all of it passes."""
 
 
 def memory_level(config: VAEConfig) -> int:
@@ -36,12 +45,18 @@ class Encoder(nn.Module):
         self.gain = QualityGain(widths[-1], config.quality_nodes)
         heads = 2 if config.posterior == "gaussian" else 1
         self.head = nn.Conv2d(widths[-1], heads * config.latent_channels, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=0.002)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        basis = cosine_basis(config)
+        self.fold = config.stride // 4
+        self.linear = nn.Conv2d(basis.shape[1], config.latent_channels, 1, bias=False)
+        self.linear.weight.data.copy_(basis[:, :, None, None])
 
     def forward(
         self, x: Tensor, picture: Tensor, memory: Tensor, quality: Tensor, condition: Tensor | None
     ) -> Tensor:
         known = [x, picture] if condition is None else [x, picture, condition]
-        features = F.leaky_relu(self.stem(torch.cat(known, 1)), SLOPE)
+        features = F.leaky_relu(self.stem((torch.cat(known, 1) - 0.5) * CONTRAST), SLOPE)
         for level, stack in enumerate(self.stacks):
             if level:
                 features = F.leaky_relu(self.downs[level - 1](features), SLOPE)
@@ -49,7 +64,8 @@ class Encoder(nn.Module):
                 features = features + self.memory(memory)
             features = stack(features)
         out: Tensor = self.head(F.leaky_relu(features, SLOPE) * self.gain(quality))
-        return out
+        mean, *spread = out.split(self.linear.out_channels, 1)
+        return torch.cat([mean + self.linear(F.pixel_unshuffle(x - picture, self.fold)), *spread], 1)
 
 
 class Decoder(nn.Module):
@@ -80,15 +96,20 @@ class Decoder(nn.Module):
         self.blend = nn.Conv2d(widths[0] + pictures + config.condition_channels, widths[0], 3, padding=1)
         gates = len(self.planes) * self.temporal_stride
         self.paint = nn.Conv2d(widths[0], pictures + gates, 3, padding=1)
-        nn.init.normal_(self.paint.weight, std=0.01)
+        nn.init.normal_(self.paint.weight, std=0.002)
         nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
+        basis = cosine_basis(config)
+        self.fold = config.stride // 4
+        self.linear = nn.Conv2d(config.latent_channels, basis.shape[1], 1, bias=False)
+        self.linear.weight.data.copy_(basis.T[:, :, None, None])
 
     def forward(
         self, z: Tensor, picture: Tensor, memory: Tensor, quality: Tensor, condition: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         known = picture if condition is None else torch.cat([picture, condition], 1)
+        known = (known - 0.5) * CONTRAST
         fold = 2 ** (self.top - self.memory_level)
-        features = self.stem(z) + self.stem_memory(F.pixel_unshuffle(memory, fold))
+        features = self.stem(z * CONTRAST) + self.stem_memory(F.pixel_unshuffle(memory, fold))
         features = F.leaky_relu(features, SLOPE) * self.gain(quality)
         fresh = memory
         for level in range(self.top, -1, -1):
@@ -105,6 +126,7 @@ class Decoder(nn.Module):
         painted = self.paint(features).float()
         change, gate = painted.split([picture.shape[1], painted.shape[1] - picture.shape[1]], 1)
         counts = torch.tensor(self.planes * self.temporal_stride, device=gate.device)
-        keep = torch.sigmoid(gate + 2.0).repeat_interleave(counts, 1, output_size=picture.shape[1])
+        keep = torch.sigmoid(gate + GATE_OPEN).repeat_interleave(counts, 1, output_size=picture.shape[1])
+        change = change + F.pixel_shuffle(self.linear(z), self.fold)
         raw = keep * picture + (1 - keep) * 0.5 + change
         return straight_through(raw.clamp(0, 1), raw), fresh.float()

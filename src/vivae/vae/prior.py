@@ -13,6 +13,7 @@ Source of the idea: Balle, Johnston, Minnen, "Integer networks for data compress
 models", ICLR 2019; two-pass spatial context: He et al., "Checkerboard context model", CVPR 2021.
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -85,8 +86,11 @@ class IntegerConv2d(nn.Conv2d):
             self.freeze()
         weight, bias = self.quantised()
         assert self.bias is not None
-        weight = straight_through(weight, self.weight)
-        return F.conv2d(x, weight, straight_through(bias, self.bias), padding=self.padding)
+        weight, bias = straight_through(weight, self.weight), straight_through(bias, self.bias)
+        # Sums in lower precision would not be exact, whatever mode the caller trains in.
+        exact = nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+        with exact:
+            return F.conv2d(x.float(), weight, bias, padding=self.padding)
 
 
 def activate(x: Tensor) -> Tensor:

@@ -1,0 +1,184 @@
+"""Recipes: everything that decides how a model is trained, as one validated YAML file.
+
+Field texts are help, schema and documentation at once. A recipe's settings travel with the weights it made.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vivae.errors import InputError
+from vivae.vae.config import VAEConfig
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Settings):
+    """Which pictures the model sees."""
+
+    downscale: float = Field(1.0, ge=1, le=16)
+    """Shrink clips by this factor first; 2 hides the artifacts of footage that was compressed before."""
+    min_side: int = Field(144, ge=16)
+    """Never shrink the shorter side below this many pixels."""
+    resize: int | None = Field(None, ge=16, le=4096)
+    """Scale the shorter side to exactly this instead (224 in the classic setting)."""
+    crop: int = Field(128, ge=32, le=2048)
+    """Side of the square training crops in pixels."""
+    max_frames: int = Field(400, ge=2)
+    """Frames taken from each clip at most."""
+    flip: bool = True
+    reverse: bool = True
+    """Play some crops backwards: motion has no preferred direction."""
+
+    @model_validator(mode="after")
+    def _multiples(self) -> Self:
+        if self.crop % 16:
+            raise ValueError(f"crop must be a multiple of 16, got {self.crop}")
+        if self.resize is not None and self.resize < self.crop:
+            raise ValueError(f"resize ({self.resize}) must not be smaller than crop ({self.crop})")
+        return self
+
+
+class ObjectiveSettings(_Settings):
+    """The trade-off between distortion and bits."""
+
+    distortion: Literal["mse", "charbonnier"] = "mse"
+    rate_low: float = Field(0.0008, gt=0)
+    """Bits per pixel that one squared code value of error is worth at quality 0."""
+    rate_high: float = Field(0.05, gt=0)
+    """The same at quality 1."""
+    balance: float = Field(0.25, ge=0, le=1)
+    free_bits: float = Field(0.0, ge=0)
+    """Bits per latent value that cost nothing."""
+    beta_warmup: int = Field(300, ge=0)
+    """Steps over which the weight of the bits grows to one."""
+    best_share: float = Field(0.3, ge=0, le=1)
+    """Share of clips trained at quality 1; the others draw theirs evenly from 0 to 1."""
+    half_share: float = Field(0.15, ge=0, le=1)
+    """Share of clips trained with only the first half of the latent channels."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.rate_high < self.rate_low:
+            raise ValueError("rate_high must not be smaller than rate_low")
+        return self
+
+
+class Stage(_Settings):
+    """One part of a training: how long and how wide its sequences are."""
+
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of all steps."""
+    batch: int = Field(8, ge=1)
+    """Clips in a batch, over all processes."""
+    frames: int = Field(4, ge=1, le=256)
+    """Frames of each clip; the model is unrolled over them."""
+
+
+class OptimiserSettings(_Settings):
+    """AdamW with linear warm-up and a cosine to zero."""
+
+    learning_rate: float = Field(6e-4, gt=0, lt=1)
+    warmup: int = Field(100, ge=0)
+    final: float = Field(0.01, ge=0, le=1)
+    """Learning rate at the end, as a share of the peak."""
+    weight_decay: float = Field(1e-4, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = Field(2.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    skip: float = Field(200.0, gt=0)
+    """A step whose gradient is larger than this is left out: one bad batch must not undo an hour."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    """Decay of the running mean of weights that is evaluated and saved."""
+
+
+class Budget(_Settings):
+    """When to stop; whichever comes first."""
+
+    steps: int = Field(12000, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    """Turned into a number of steps once the speed has been measured, so that a resumed run agrees."""
+    patience: int | None = Field(8, ge=1)
+    """Evaluations without a better test ELBO before the training stops early; null for never."""
+    evaluate_every: int = Field(500, ge=1)
+    checkpoint_minutes: float = Field(3.0, gt=0)
+
+
+class Recipe(_Settings):
+    """A whole training."""
+
+    model: VAEConfig = VAEConfig()
+    data: DataSettings = DataSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    stages: tuple[Stage, ...] = (Stage(),)
+    budget: Budget = Budget()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the processor computes it natively. The prior always runs in float32."""
+    start_from: str | None = None
+    """Name or path of a model whose weights the training starts from."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = sum(stage.share for stage in self.stages)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of the stages must sum to 1, they sum to {total:g}")
+        for stage in self.stages:
+            if stage.frames % self.model.temporal_stride:
+                raise ValueError(
+                    f"{stage.frames} frames are no multiple of the temporal stride {self.model.temporal_stride}"
+                )
+        return self
+
+    def stage_at(self, step: int, steps: int) -> tuple[int, Stage]:
+        """Index and settings of the stage that `step` of `steps` belongs to."""
+        passed = 0.0
+        for index, stage in enumerate(self.stages):
+            passed += stage.share
+            if step < round(passed * steps):
+                return index, stage
+        return len(self.stages) - 1, self.stages[-1]
+
+
+def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read and check a recipe; `overrides` maps dotted names such as `budget.minutes` to values.
+
+    Raises InputError that names each wrong field in plain words.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"the recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError(
+            f"the recipe {path} must be a mapping of settings, such as 'budget: {{steps: 1000}}'"
+        )
+    for name, value in (overrides or {}).items():
+        node = raw
+        *parents, leaf = name.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"the recipe {path} has {_plain(error)}") from error
+
+
+def _plain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "its settings"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "there is no such setting"
+        parts.append(f"{where}: {message}")
+    return "a wrong setting: " + "; ".join(parts)

@@ -1,0 +1,49 @@
+"""What a model costs: multiply-accumulates a pixel, parameters and bytes."""
+
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vivae.vae.config import VAEConfig
+from vivae.vae.model import VideoVAE
+
+
+class Cost(NamedTuple):
+    """Thousands of multiply-accumulates for each luma pixel, and the number of parameters."""
+
+    encoder: float
+    decoder: float
+    prior: float
+    parameters: int
+
+    @property
+    def total(self) -> float:
+        """kMAC a pixel of one encode and decode with all bits counted."""
+        return self.encoder + self.decoder + self.prior
+
+
+def cost_of(config: VAEConfig, side: int = 256) -> Cost:
+    """Count the convolutions of one step on a side x side frame; nothing is computed or allocated."""
+    model = VideoVAE(config).to("meta")
+    packed = side // 4
+    x = torch.zeros(1, config.picture_channels, packed, packed, device="meta")
+    condition = None
+    if config.condition_channels:
+        condition = torch.zeros(1, config.condition_channels, packed, packed, device="meta")
+    state = model.initial_state(1, packed, packed)
+    quality = torch.ones(1, device="meta")
+    pixels = side * side * config.temporal_stride
+
+    def counted(counter: FlopCounterMode) -> float:
+        return counter.get_total_flops() / 2 / pixels / 1000
+
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as encoding:
+            latent, _ = model.encode(x, state, quality, condition)
+        with FlopCounterMode(display=False) as decoding:
+            model.decode(latent, state, quality, condition)
+        with FlopCounterMode(display=False) as predicting:
+            model.prior.expect(model.expect(state, quality, condition), latent)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(counted(encoding), counted(decoding), counted(predicting), parameters)

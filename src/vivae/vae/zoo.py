@@ -1,0 +1,109 @@
+"""Trained models: safetensors weights, a JSON configuration inside them, a name and a SHA-256.
+
+Nothing is unpickled and nothing is fetched: models come inside the package or from a path.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from vivae.errors import FormatError, InputError
+from vivae.vae.config import VAEConfig
+from vivae.vae.model import VideoVAE
+
+FORMAT = "vivae-model-1"
+LIMIT_BYTES = 4 << 30
+
+
+def _weights_folder() -> Path:
+    return Path(str(resources.files("vivae.vae") / "weights"))
+
+
+def list_models() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(path.stem for path in _weights_folder().glob("*.safetensors"))
+
+
+def resolve(name: str | Path) -> Path:
+    """The weights file of a shipped model's name or of a path; a training's folder stands for its model."""
+    shipped = _weights_folder() / f"{name}.safetensors"
+    if isinstance(name, str) and name in list_models():
+        return shipped
+    path = Path(name)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        names = ", ".join(list_models()) or "none"
+        raise InputError(f"no model '{name}': give one of the shipped names ({names}) or a .safetensors file")
+    return path
+
+
+def weights_hash(path: Path) -> str:
+    """SHA-256 of the weights file in hexadecimal: what a compressed file names."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def serialise(model: VideoVAE, notes: dict[str, Any] | None = None) -> bytes:
+    """Weights as float16 (integer tables as they are) with the configuration, as safetensors bytes.
+
+    The prior is frozen on the rounded weights, so that what is saved is exactly what will run.
+    """
+    clone = VideoVAE(model.config)
+    state = {
+        key: value.half().float() if value.is_floating_point() else value
+        for key, value in model.state_dict().items()
+    }
+    clone.load_state_dict(state)
+    clone.prior.freeze()
+    tensors = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in clone.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "config": model.config.model_dump_json(), "notes": json.dumps(notes or {})}
+    return save(tensors, metadata=metadata)
+
+
+def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu") -> VideoVAE:
+    """A trained model by shipped name or path, in evaluation mode, with `.hash` set.
+
+    Raises InputError for an unknown name and FormatError for a file that is no vivae model.
+    """
+    path = resolve(name)
+    return _load(str(path), path.stat().st_mtime_ns, str(device))
+
+
+@lru_cache(maxsize=4)
+def _load(path: str, _changed: int, device: str) -> VideoVAE:
+    if Path(path).stat().st_size > LIMIT_BYTES:
+        raise FormatError(f"{path} is larger than any vivae model ({LIMIT_BYTES >> 30} GiB)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise FormatError(f"{path} holds no vivae model (format {metadata.get('format')!r})")
+            model = VideoVAE(VAEConfig.model_validate_json(metadata["config"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValidationError, KeyError, OSError) as error:
+        raise FormatError(f"{path} is no readable vivae model: {error}") from error
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise FormatError(f"{path}: weights and configuration disagree: {error}") from error
+    model.hash = weights_hash(Path(path))
+    return model.requires_grad_(False).eval().to(device)
+
+
+def notes_of(name: str | Path) -> dict[str, Any]:
+    """What the training wrote beside the weights: recipe, data, minutes, figures."""
+    with safe_open(str(resolve(name)), framework="pt") as file:
+        notes: dict[str, Any] = json.loads((file.metadata() or {}).get("notes", "{}"))
+    return notes
