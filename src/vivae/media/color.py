@@ -1,0 +1,191 @@
+"""What the numbers of a picture mean (range, matrix, primaries, transfer), and the way to RGB and back.
+
+The matrices are those of ITU-R BT.601, BT.709 and BT.2020 (and the two older ones that files still name). Chroma is
+resampled by FFmpeg's swscale, bicubic with accurate rounding, so that pictures look the way every other FFmpeg tool
+shows them. The step from full-resolution YUV to RGB is ours: swscale's overflows and turns saturated blue into black
+(luma >= 225 with Cb near 255).
+
+This module does no transfer-function or primaries conversion: HDR needs tone mapping, which the reader refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+import numpy as np
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+Range = Literal["limited", "full"]
+Matrix = Literal["bt601", "bt709", "bt2020", "fcc", "smpte240m"]
+
+SWS_FLAGS = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+
+UNSPECIFIED = 2  # the code point of ITU-T H.273 for "unknown", in primaries, transfer and matrix alike
+PQ, HLG = 16, 18  # transfer code points of high dynamic range
+
+
+@dataclass(frozen=True, slots=True)
+class _MatrixRow:
+    kr: float
+    kb: float
+    code: int  # ITU-T H.273 MatrixCoefficients, as written into files
+    sws: Colorspace
+
+
+_MATRICES: dict[Matrix, _MatrixRow] = {
+    "bt601": _MatrixRow(0.299, 0.114, 6, Colorspace.ITU601),
+    "bt709": _MatrixRow(0.2126, 0.0722, 1, Colorspace.ITU709),
+    "bt2020": _MatrixRow(0.2627, 0.0593, 9, Colorspace.BT2020),
+    "fcc": _MatrixRow(0.30, 0.11, 4, Colorspace.FCC),
+    "smpte240m": _MatrixRow(0.212, 0.087, 7, Colorspace.SMPTE240M),
+}
+_MATRIX_OF_CODE: dict[int, Matrix] = {row.code: name for name, row in _MATRICES.items()} | {5: "bt601"}
+
+
+@dataclass(frozen=True, slots=True)
+class ColorInfo:
+    """How YUV samples map to light. Codes are those of ITU-T H.273, where 2 means unspecified.
+
+    range: "limited" (luma 16-235, chroma 16-240) or "full" (0-255).
+    matrix: which YUV. Never unknown: see `guess`.
+    primaries, transfer: carried from input to output untouched.
+    """
+
+    range: Range = "limited"
+    matrix: Matrix = "bt709"
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+    @staticmethod
+    def guess(height: int, *, full: bool = False) -> ColorInfo:
+        """The description of a file that has none: BT.709 from 720 lines up, else BT.601; limited unless `full`.
+
+        This is the rule of most players, and what broadcast practice makes likely."""
+        return ColorInfo("full" if full else "limited", "bt709" if height >= 720 else "bt601")
+
+    @staticmethod
+    def from_codes(range_: int, matrix: int, primaries: int, transfer: int, height: int) -> ColorInfo | None:
+        """From the code points of a stream (range: 0 unknown, 1 limited, 2 full); gaps are filled by `guess`.
+
+        None where the matrix is one that 4:2:0 processing cannot treat as YUV (YCgCo, ICtCp, constant luminance)."""
+        guess = ColorInfo.guess(height, full=range_ == ColorRange.JPEG)
+        if matrix in (0, UNSPECIFIED, 3):  # 0 is RGB: what it becomes is ours to choose
+            return ColorInfo(guess.range, guess.matrix, primaries, transfer)
+        name = _MATRIX_OF_CODE.get(matrix)
+        return None if name is None else ColorInfo(guess.range, name, primaries, transfer)
+
+    @property
+    def matrix_code(self) -> int:
+        """ITU-T H.273 MatrixCoefficients."""
+        return _MATRICES[self.matrix].code
+
+    @property
+    def sws_matrix(self) -> Colorspace:
+        """The name swscale has for the matrix."""
+        return _MATRICES[self.matrix].sws
+
+    @property
+    def sws_range(self) -> ColorRange:
+        """The name swscale has for the range."""
+        return ColorRange.JPEG if self.range == "full" else ColorRange.MPEG
+
+
+def planes_of(frame: av.VideoFrame) -> Planes:
+    """Copies of the three 8-bit planes of a planar YUV frame, without FFmpeg's row padding."""
+
+    y, u, v = (_rows(p)[: p.height, : p.width].copy() for p in frame.planes[:3])
+    return y, u, v
+
+
+def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """A view of the plane's memory, padding and all: (rows, line size)."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+
+
+def video_frame(planes: Planes, color: ColorInfo) -> av.VideoFrame:
+    """An FFmpeg frame (yuv420p, tagged) holding a copy of the planes: y (H, W), u and v (ceil(H/2), ceil(W/2))."""
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for source, target in zip(planes, frame.planes, strict=True):
+        _rows(target)[: source.shape[0], : source.shape[1]] = source
+    frame.color_range = color.sws_range
+    frame.colorspace = color.matrix_code
+    frame.color_primaries = color.primaries
+    frame.color_trc = color.transfer
+    return frame
+
+
+def to_yuv420(
+    frame: av.VideoFrame,
+    color: ColorInfo,
+    *,
+    size: tuple[int, int] | None = None,
+    scaler: VideoReformatter | None = None,
+) -> av.VideoFrame:
+    """Any FFmpeg frame as 8-bit 4:2:0 with the range and matrix of `color`.
+
+    For YUV input `color` must be its own description: only depth, subsampling and size change.
+    size: (width, height) when it must change too. Pass one `scaler` for a run of like frames: set-up is costly.
+    """
+    width, height = size or (frame.width, frame.height)
+    rgb = frame.format.is_rgb or frame.format.has_palette
+    return (scaler or VideoReformatter()).reformat(
+        frame,
+        width=width,
+        height=height,
+        format="yuv420p",
+        src_colorspace=color.sws_matrix,
+        dst_colorspace=color.sws_matrix,
+        src_color_range=ColorRange.JPEG if rgb else color.sws_range,
+        dst_color_range=color.sws_range,
+        interpolation=SWS_FLAGS,
+        threads=1,
+    )
+
+
+def rgb_to_yuv(rgb: NDArray[np.uint8], color: ColorInfo) -> Planes:
+    """uint8 (H, W, 3) to planes y (H, W), u and v (ceil(H/2), ceil(W/2)), by swscale."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+    return planes_of(to_yuv420(frame, color))
+
+
+def yuv_to_rgb(planes: Planes, color: ColorInfo) -> NDArray[np.uint8]:
+    """Planes of 4:2:0 to uint8 (H, W, 3): chroma up by swscale, then the matrix in float32, clipped."""
+    full = VideoReformatter().reformat(
+        video_frame(planes, color),
+        format="yuv444p",
+        src_colorspace=color.sws_matrix,
+        dst_colorspace=color.sws_matrix,
+        src_color_range=color.sws_range,
+        dst_color_range=color.sws_range,
+        interpolation=SWS_FLAGS,
+        threads=1,
+    )
+    y, u, v = planes_of(full)
+    row = _MATRICES[color.matrix]
+    kg = 1 - row.kr - row.kb
+    black, y_span, c_span = (0, 255, 255) if color.range == "full" else (16, 219, 224)
+    luma = (y.astype(np.float32) - black) * np.float32(255 / y_span)
+    cb = u.astype(np.float32) - 128
+    cr = v.astype(np.float32) - 128
+    to_b = 2 * (1 - row.kb) * 255 / c_span
+    to_r = 2 * (1 - row.kr) * 255 / c_span
+    rgb = np.empty((*y.shape, 3), np.uint8)
+    for channel, value in (
+        (0, luma + np.float32(to_r) * cr),
+        (1, luma - np.float32(to_b * row.kb / kg) * cb - np.float32(to_r * row.kr / kg) * cr),
+        (2, luma + np.float32(to_b) * cb),
+    ):
+        np.rint(value, out=value)
+        rgb[..., channel] = np.clip(value, 0, 255, out=value)
+    return rgb
