@@ -68,8 +68,9 @@ def serialise(model: VideoVAE, notes: dict[str, Any] | None = None) -> bytes:
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
-    metadata = {"format": FORMAT, "config": model.config.model_dump_json(), "notes": json.dumps(notes or {})}
-    return save(tensors, metadata=metadata)
+    header = {"format": FORMAT, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
+    # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
+    return save(tensors, metadata={"vivae": json.dumps(header)})
 
 
 def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu") -> VideoVAE:
@@ -87,12 +88,12 @@ def _load(path: str, _changed: int, device: str) -> VideoVAE:
         raise FormatError(f"{path} is larger than any vivae model ({LIMIT_BYTES >> 30} GiB)")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise FormatError(f"{path} holds no vivae model (format {metadata.get('format')!r})")
-            model = VideoVAE(VAEConfig.model_validate_json(metadata["config"]))
+            header = _header(file)
+            if header.get("format") != FORMAT:
+                raise FormatError(f"{path} holds no vivae model (format {header.get('format')!r})")
+            model = VideoVAE(VAEConfig.model_validate(header["config"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, KeyError, OSError) as error:
+    except (SafetensorError, ValidationError, ValueError, KeyError, OSError) as error:
         raise FormatError(f"{path} is no readable vivae model: {error}") from error
     try:
         model.load_state_dict(tensors)
@@ -105,5 +106,10 @@ def _load(path: str, _changed: int, device: str) -> VideoVAE:
 def notes_of(name: str | Path) -> dict[str, Any]:
     """What the training wrote beside the weights: recipe, data, minutes, figures."""
     with safe_open(str(resolve(name)), framework="pt") as file:
-        notes: dict[str, Any] = json.loads((file.metadata() or {}).get("notes", "{}"))
+        notes: dict[str, Any] = _header(file).get("notes", {})
     return notes
+
+
+def _header(file: Any) -> dict[str, Any]:
+    header = json.loads((file.metadata() or {}).get("vivae", "{}"))
+    return header if isinstance(header, dict) else {}

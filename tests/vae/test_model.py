@@ -1,0 +1,161 @@
+"""What the model itself promises: shapes, conditions, bounds, a useful start, and an objective that trains."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from vivae.vae.config import VAEConfig
+from vivae.vae.cost import cost_of
+from vivae.vae.model import VideoVAE
+from vivae.vae.objective import Objective, negative_elbo, plane_errors, train_step
+from vivae.vae.transform import cosine_basis
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+@pytest.mark.parametrize("colour", ["yuv420", "gray"])
+@pytest.mark.parametrize("posterior", ["uniform", "gaussian"])
+def test_every_shape_trains(stride, colour, posterior):
+    levels = {4: 1, 8: 2, 16: 3}[stride]
+    config = VAEConfig(
+        stride=stride,
+        colour=colour,
+        posterior=posterior,
+        latent_channels=6,
+        temporal_stride=2,
+        condition_channels=3,
+        memory_channels=4,
+        prior_width=8,
+        widths=(8,) * levels,
+        encoder_depths=(1,) * levels,
+        decoder_depths=(1,) * levels,
+    )
+    torch.manual_seed(0)
+    model = VideoVAE(config).train()
+    x = torch.rand(2, config.picture_channels, 8, 12)
+    condition = torch.rand(2, 3, 8, 12)
+    state = model.initial_state(2, 8, 12)
+    quality = torch.tensor([0.2, 1.0])
+    total = torch.zeros(())
+    for _ in range(2):
+        step = train_step(model, x, state, quality, Objective(), condition=condition)
+        state = step.state
+        total = total + negative_elbo(step, quality, Objective())
+    total.backward()
+    assert step.picture.shape == x.shape
+    assert 0 <= step.picture.min()
+    assert step.picture.max() <= 1
+    missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert missing == []
+
+
+def test_condition_reaches_all_three_networks(make_model):
+    model = make_model(condition_channels=4)
+    x = torch.rand(1, 24, 8, 8)
+    state = model.initial_state(1, 8, 8)
+    quality = torch.ones(1)
+    dark, light = torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8)
+    one, _ = model.encode(x, state, quality, dark)
+    two, _ = model.encode(x, state, quality, light)
+    assert not torch.allclose(one, two)
+    assert not torch.allclose(
+        model.decode(one, state, quality, dark)[0], model.decode(one, state, quality, light)[0]
+    )
+    assert not torch.equal(model.expect(state, quality, dark), model.expect(state, quality, light))
+
+
+def test_memory_and_picture_stay_bounded(make_model):
+    model = make_model(seed=4)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(3)
+    state = model.initial_state(1, 8, 8)
+    for index in range(60):
+        latent = torch.randn(1, 8, 2, 2, generator=torch.Generator().manual_seed(index)) * 50
+        picture, state = model.decode(latent, state, torch.ones(1))
+    assert picture.isfinite().all()
+    assert state.memory.abs().max() <= 4
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+@pytest.mark.parametrize("colour", ["yuv420", "gray"])
+def test_the_linear_start_is_orthonormal(stride, colour):
+    levels = {4: 1, 8: 2, 16: 3}[stride]
+    config = VAEConfig(
+        stride=stride,
+        colour=colour,
+        widths=(8,) * levels,
+        encoder_depths=(0,) * levels,
+        decoder_depths=(0,) * levels,
+        latent_channels=10,
+        temporal_stride=2,
+    )
+    basis = cosine_basis(config)
+    product = basis @ basis.T
+    used = product.diagonal() > 0.5
+    torch.testing.assert_close(product[used][:, used], torch.eye(int(used.sum())), atol=1e-5, rtol=0)
+    assert product.diagonal()[~used].abs().sum() == 0
+
+
+def test_an_untrained_model_is_a_transform_codec():
+    """Smooth pictures pass almost unharmed before any training."""
+    torch.manual_seed(0)
+    model = VideoVAE(VAEConfig()).eval()
+    rows, columns = torch.meshgrid(torch.linspace(0, 3, 16), torch.linspace(0, 2, 16), indexing="ij")
+    x = (0.5 + 0.3 * torch.sin(rows + columns)).expand(1, 24, 16, 16)
+    state = model.initial_state(1, 16, 16)
+    quality = torch.ones(1)
+    with torch.no_grad():
+        latent, _ = model.encode(x, state, quality)
+        picture, _ = model.decode(latent, state, quality)
+    error = plane_errors(picture, x, "yuv420").mean().item()
+    assert 10 * math.log10(255**2 / error) > 24
+
+
+def test_a_few_steps_lower_the_objective():
+    torch.manual_seed(0)
+    config = VAEConfig(
+        stride=8,
+        widths=(12, 16),
+        encoder_depths=(0, 1),
+        decoder_depths=(0, 1),
+        latent_channels=6,
+        prior_width=16,
+    )
+    model = VideoVAE(config).train()
+    x = torch.rand(2, 24, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
+    quality = torch.tensor([0.5, 1.0])
+    losses = []
+    for index in range(40):
+        generator = torch.Generator().manual_seed(index)
+        step = train_step(model, x, model.initial_state(2, 8, 8), quality, Objective(), generator)
+        loss = negative_elbo(step, quality, Objective())
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_cost_counts_what_runs():
+    """A model of one convolution a network would be checked by hand; here: doubling depth adds exactly its blocks."""
+    base = {"stride": 8, "widths": (16, 32), "encoder_depths": (0, 1), "decoder_depths": (0, 1)}
+    shallow = cost_of(VAEConfig(**base))
+    deep = cost_of(VAEConfig(**(base | {"encoder_depths": (0, 2), "decoder_depths": (0, 3)})))
+    block = 2 * 9 * 32 * 32 / 64 / 1000
+    assert deep.encoder - shallow.encoder == pytest.approx(block)
+    assert deep.decoder - shallow.decoder == pytest.approx(2 * block)
+    assert deep.prior == shallow.prior
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"stride": 5}, {"widths": (8, 8)}, {"latent_channels": 7}, {"name": "No Spaces"}, {"unknown": 1}],
+)
+def test_contradictions_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        VAEConfig(**wrong)

@@ -1,0 +1,55 @@
+"""Weights on disk: what is loaded runs as what was saved, and nothing else is accepted."""
+
+import hashlib
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from vivae.errors import FormatError, InputError
+from vivae.vae.zoo import list_models, load_model, notes_of, resolve, serialise
+
+
+def test_saved_models_come_back(make_model, tmp_path):
+    model = make_model()
+    path = tmp_path / "mine.safetensors"
+    data = serialise(model, {"minutes": 3})
+    path.write_bytes(data)
+    loaded = load_model(path)
+    assert loaded.config == model.config
+    assert loaded.hash == hashlib.sha256(data).hexdigest()
+    assert notes_of(path) == {"minutes": 3}
+    assert serialise(loaded, {"minutes": 3}) == data
+    x = torch.rand(1, 24, 8, 8)
+    state = model.initial_state(1, 8, 8)
+    one, _ = model.encode(x, state, torch.ones(1))
+    two, _ = loaded.encode(x, state, torch.ones(1))
+    torch.testing.assert_close(one, two, atol=0.05, rtol=0.01)
+
+
+def test_unknown_names_list_the_known(tmp_path):
+    with pytest.raises(InputError, match="no model 'nonesuch'"):
+        load_model("nonesuch")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 50, save({"x": torch.zeros(2)})])
+def test_foreign_files_are_refused(content, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FormatError):
+        load_model(path)
+
+
+def test_truncated_weights_are_refused(make_model, tmp_path):
+    data = serialise(make_model())
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(FormatError):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_shipped_models_load(name):
+    model = load_model(name)
+    assert model.config.name == name
+    assert resolve(name).stat().st_size < 40_000_000
