@@ -44,9 +44,7 @@ def atomic_path(dst: str | os.PathLike[str], force: bool = False) -> Iterator[Pa
     is replaced, the link stays. Raises OutputError if `dst` exists and not `force`, and for every OSError of the kind
     that a disk causes.
     """
-    target = _checked(dst, force)
-    if target.is_dir():
-        raise OutputError(f"cannot write '{dst}': it is a folder, and a file is to be written")
+    target = check_target(dst, force)
     part = _beside(target)
     try:
         yield part
@@ -67,10 +65,7 @@ def atomic_dir(dst: str | os.PathLike[str], force: bool = False) -> Iterator[Pat
     replaced as a whole, so that nothing of an older, longer run stays behind. A folder with anything else in it is
     never touched: a mistyped name must not cost a user's files.
     """
-    empty = Path(dst).is_dir() and not any(Path(dst).iterdir())
-    target = _checked(dst, force or empty)
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"cannot write '{dst}': it is a file, and a folder is to be written")
+    target = check_target(dst, force, folder=True)
     part, old = _beside(target), _beside(target)
     try:
         part.mkdir()
@@ -93,10 +88,15 @@ def atomic_dir(dst: str | os.PathLike[str], force: bool = False) -> Iterator[Pat
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _checked(dst: str | os.PathLike[str], force: bool) -> Path:
+def check_target(dst: str | os.PathLike[str], force: bool, *, folder: bool = False) -> Path:
+    """The real path behind `dst`, if it may be written. Raises OutputError, naming what to do."""
     target = Path(os.path.realpath(dst))
-    if target.exists() and not force:
-        raise OutputError(f"'{dst}' exists: choose another name, or allow replacing it with --force")
+    if target.exists():
+        if target.is_dir() != folder:
+            kinds = ("a file", "a folder") if folder else ("a folder", "a file")
+            raise OutputError(f"cannot write '{dst}': it is {kinds[0]}, and {kinds[1]} is to be written")
+        if not force and not (folder and not any(target.iterdir())):
+            raise OutputError(f"'{dst}' exists: choose another name, or allow replacing it with --force")
     if not target.parent.is_dir():
         raise OutputError(f"cannot write '{dst}': the folder '{target.parent}' does not exist")
     if not os.access(target.parent, os.W_OK | os.X_OK):
@@ -104,10 +104,24 @@ def _checked(dst: str | os.PathLike[str], force: bool) -> Path:
     return target
 
 
+def refuse_overwrite(dst: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
+    """Raise OutputError if writing `dst` would destroy an input, also behind links or as a folder around it."""
+    target = Path(os.path.realpath(dst))
+    for source in inputs:
+        real = Path(os.path.realpath(source))
+        same = target.exists() and real.exists() and target.samefile(real)
+        if same or target == real or target in real.parents:
+            raise OutputError(
+                f"'{dst}' is the input itself or contains it: choose another name for the output"
+            )
+
+
 def _refuse_foreign(folder: Path, suffixes: set[str]) -> None:
     for path in folder.iterdir():
         if path.suffix not in suffixes or not path.is_file():
-            raise OutputError(f"'{folder}' holds other things ('{path.name}'): it is not replaced; choose a new folder")
+            raise OutputError(
+                f"'{folder}' holds other things ('{path.name}'): it is not replaced; choose a new folder"
+            )
 
 
 def _beside(target: Path) -> Path:

@@ -129,15 +129,17 @@ def to_yuv420(
     frame: av.VideoFrame,
     color: ColorInfo,
     *,
+    target: ColorInfo | None = None,
     size: tuple[int, int] | None = None,
     scaler: VideoReformatter | None = None,
 ) -> av.VideoFrame:
-    """Any FFmpeg frame as 8-bit 4:2:0 with the range and matrix of `color`.
+    """Any FFmpeg frame as 8-bit 4:2:0 with the range and matrix of `target`, or else of `color`.
 
-    For YUV input `color` must be its own description: only depth, subsampling and size change.
+    color: the description of a YUV frame, or for RGB what it is to become.
     size: (width, height) when it must change too. Pass one `scaler` for a run of like frames: set-up is costly.
     """
     width, height = size or (frame.width, frame.height)
+    target = target or color
     rgb = frame.format.is_rgb or frame.format.has_palette
     return (scaler or VideoReformatter()).reformat(
         frame,
@@ -145,9 +147,9 @@ def to_yuv420(
         height=height,
         format="yuv420p",
         src_colorspace=color.sws_matrix,
-        dst_colorspace=color.sws_matrix,
+        dst_colorspace=target.sws_matrix,
         src_color_range=ColorRange.JPEG if rgb else color.sws_range,
-        dst_color_range=color.sws_range,
+        dst_color_range=target.sws_range,
         interpolation=SWS_FLAGS,
         threads=1,
     )
@@ -157,6 +159,13 @@ def rgb_to_yuv(rgb: NDArray[np.uint8], color: ColorInfo) -> Planes:
     """uint8 (H, W, 3) to planes y (H, W), u and v (ceil(H/2), ceil(W/2)), by swscale."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
     return planes_of(to_yuv420(frame, color))
+
+
+def recolor(planes: Planes, color: ColorInfo, target: ColorInfo) -> Planes:
+    """The same picture under another range or matrix. Primaries and transfer are not converted."""
+    if (color.range, color.matrix) == (target.range, target.matrix):
+        return planes
+    return planes_of(to_yuv420(video_frame(planes, color), color, target=target))
 
 
 def yuv_to_rgb(planes: Planes, color: ColorInfo) -> NDArray[np.uint8]:

@@ -17,6 +17,17 @@ from vivae.media.color import ColorInfo, Planes, rgb_to_yuv, yuv_to_rgb
 PACKED_CHANNELS = 24
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What all frames of a clip share. fps: frames a second, on average; sar: width over height of one sample."""
+
+    width: int
+    height: int
+    fps: Fraction
+    color: ColorInfo
+    sar: Fraction = Fraction(1)
+
+
 @dataclass(slots=True)
 class Frame:
     """One upright picture.
@@ -58,6 +69,11 @@ class Frame:
         """From uint8 (H, W, 3); without `color`, limited range and the matrix usual for the height."""
         color = color or ColorInfo.guess(rgb.shape[0])
         return Frame(*rgb_to_yuv(rgb, color), time, duration, color)
+
+
+def as_seconds(value: float | Fraction | None) -> Fraction | None:
+    """Decimal seconds as a person means them: 0.1 is a tenth, not the float beside it."""
+    return None if value is None else Fraction(value).limit_denominator(1_000_000)
 
 
 def pack(frame: Frame | Planes) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -31,7 +32,8 @@ class Orientation:
     @staticmethod
     def of(frame: av.VideoFrame) -> Orientation:
         """From the frame's display matrix: quarter turns and mirrors; anything else is ignored with a warning."""
-        found = [bytes(data) for data in frame.side_data if data.type == Type.DISPLAYMATRIX]
+        side_data: Any = frame.side_data  # PyAV's stub declares a mapping with fewer keys than there are
+        found = [bytes(data) for data in side_data if data.type == Type.DISPLAYMATRIX]
         if not found:
             return Orientation()
         # Row vectors in 16.16 fixed point: (x', y') = (x, y) [[a, b], [c, d]]; y points down.

@@ -40,7 +40,12 @@ class StreamInfo:
     details: str = ""  # for people: "48000 Hz stereo"
 
     def __str__(self) -> str:
-        words = (self.kind, "track", str(self.index), f"({', '.join(filter(None, (self.codec, self.language)))})")
+        words = (
+            self.kind,
+            "track",
+            str(self.index),
+            f"({', '.join(filter(None, (self.codec, self.language)))})",
+        )
         return " ".join(words)
 
 
@@ -128,7 +133,9 @@ def probe_source(source: Source, fps: Fraction | None = None) -> VideoInfo:
 def check_size(path: Path, width: int, height: int) -> None:
     """Raise UnsupportedError for pictures beyond MAX_SIDE in either direction."""
     if max(width, height) > MAX_SIDE:
-        raise UnsupportedError(f"'{path}' is {width}x{height}: the limit is {MAX_SIDE} a side; scale it first")
+        raise UnsupportedError(
+            f"'{path}' is {width}x{height}: the limit is {MAX_SIDE} a side; scale it first"
+        )
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
@@ -149,7 +156,9 @@ def frame_color(frame: av.VideoFrame, path: Path) -> ColorInfo:
         guess = ColorInfo.guess(frame.height)
         return ColorInfo("limited", guess.matrix, frame.color_primaries, transfer)
     full = frame.format.name.startswith("yuvj") or frame.color_range == 2
-    color = ColorInfo.from_codes(2 if full else 1, frame.colorspace, frame.color_primaries, transfer, frame.height)
+    color = ColorInfo.from_codes(
+        2 if full else 1, frame.colorspace, frame.color_primaries, transfer, frame.height
+    )
     if color is None:
         raise UnsupportedError(
             f"'{path}' uses an unusual colour matrix (code {frame.colorspace}): convert it to BT.709 first"
@@ -158,15 +167,17 @@ def frame_color(frame: av.VideoFrame, path: Path) -> ColorInfo:
 
 
 def clock_origin(container: InputContainer, stream: VideoStream) -> Fraction:
-    """The file's own time at which our clock shows 0: where its first track starts (1.4 s in most .ts files).
+    """The file's own time at which our clock shows 0.
 
-    Time below zero belongs to lead-in that players do not show, unless the video itself starts there."""
+    Most files start at 0, or a little later where a track is delayed: such a delay is kept. A file that starts a
+    second or more after 0 has a clock of its own (1.4 s in most .ts files): it is set to 0 where its first track
+    starts. Time below 0 belongs to lead-in that players do not show, unless the video itself starts there.
+    """
     tracks = [*container.streams.video, *container.streams.audio]
     starts = [s.start_time * s.time_base for s in tracks if s.start_time is not None and s.time_base]
-    origin = max(Fraction(0), min(starts, default=Fraction(0)))
-    if stream.start_time is not None and stream.time_base:
-        origin = min(origin, stream.start_time * stream.time_base)
-    return origin
+    first = min(starts, default=Fraction(0))
+    own = stream.start_time * stream.time_base if stream.start_time and stream.time_base else Fraction(0)
+    return first if first >= 1 else min(own, Fraction(0))
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -178,7 +189,9 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 return frame
         except av.error.InvalidDataError:
             damaged = True
-    raise FormatError(f"'{path}' holds no frame that can be decoded" + (": its data are damaged" if damaged else ""))
+    raise FormatError(
+        f"'{path}' holds no frame that can be decoded" + (": its data are damaged" if damaged else "")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +203,7 @@ class _Timing:
     variable_rate: bool | None = False
 
 
-def _timing(
-    source: Source, container: InputContainer, stream: VideoStream, fps: Fraction | None
-) -> _Timing:
+def _timing(source: Source, container: InputContainer, stream: VideoStream, fps: Fraction | None) -> _Timing:
     name = container.format.name
     still = name.endswith("_pipe") or name == "image2" or bool(stream.disposition & Disposition.still_image)
     if source.sequence or still:

@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 
 from vivae.errors import FormatError, InputError
 from vivae.media.color import planes_of, to_yuv420
-from vivae.media.frames import Frame
+from vivae.media.frames import Frame, as_seconds
 from vivae.media.orientation import Orientation
 from vivae.media.probe import VideoInfo, check_size, frame_color, has_alpha, probe_source
 from vivae.media.source import Source, find_source, open_container, reading, video_stream
@@ -46,7 +46,7 @@ def open_video(
     threads: for the decoder; all cores unless said.
     Raises InputError, FormatError or UnsupportedError, here rather than at the first frame where possible.
     """
-    return VideoReader(find_source(path), _seconds(start), _seconds(end), fps, threads or 0)
+    return VideoReader(find_source(path), as_seconds(start), as_seconds(end), fps, threads or 0)
 
 
 class VideoReader:
@@ -183,9 +183,14 @@ class _Converter:
         size = turn.size(info.width, info.height)
         color = frame_color(picture, path)
         if picture.interlaced_frame:
-            self._say("interlaced", "is interlaced: its fields are used as they are; deinterlace it for better results")
+            self._say(
+                "interlaced",
+                "is interlaced: its fields are used as they are; deinterlace it for better results",
+            )
         if (picture.width, picture.height) != size:
-            self._say("size", f"changes its size to {picture.width}x{picture.height}: scaled to the first frame's")
+            self._say(
+                "size", f"changes its size to {picture.width}x{picture.height}: scaled to the first frame's"
+            )
         if picture.format.name not in ("yuv420p", "yuvj420p") or (picture.width, picture.height) != size:
             self._announce(picture)
             # The guess of the matrix depends on the height, which may have changed.
@@ -200,7 +205,9 @@ class _Converter:
             words.append(f"{depth}-bit")
         if kind.is_rgb or kind.has_palette:
             words.append("RGB")
-        elif len(kind.components) >= 3 and not kind.name.startswith(("yuv420", "yuvj420", "yuva420", "nv12", "p01")):
+        elif len(kind.components) >= 3 and not kind.name.startswith(
+            ("yuv420", "yuvj420", "yuva420", "nv12", "p01")
+        ):
             words.append("chroma beyond 4:2:0")
         if has_alpha(picture):
             words.append("transparency")
@@ -250,11 +257,6 @@ def _increasing(
             time = previous + info.time_base
         previous = time
         yield frame, time, duration
-
-
-def _seconds(value: float | Fraction | None) -> Fraction | None:
-    """Decimal seconds as a person means them: 0.1 is a tenth, not the float beside it."""
-    return None if value is None else Fraction(value).limit_denominator(1_000_000)
 
 
 def read_first(path: str | Path) -> Frame:

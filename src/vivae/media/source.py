@@ -84,7 +84,9 @@ def reading(path: Path) -> Iterator[None]:
     except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise FormatError(f"'{path}' is not a video or image that FFmpeg can read, or is damaged") from error
     except (av.error.DecoderNotFoundError, av.error.PatchWelcomeError) as error:
-        raise FormatError(f"'{path}' uses a format that this FFmpeg build cannot decode: convert it first") from error
+        raise FormatError(
+            f"'{path}' uses a format that this FFmpeg build cannot decode: convert it first"
+        ) from error
     except av.error.FFmpegError as error:
         raise FormatError(f"'{path}' cannot be read: {error.strerror}") from error
 
@@ -97,7 +99,9 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         raise InputError(f"'{path}' has {kind}, and a video or an image is needed")
     stream = videos[0]
     if stream.codec_context is None:
-        raise FormatError(f"'{path}' uses a video format that this FFmpeg build cannot decode: convert it first")
+        raise FormatError(
+            f"'{path}' uses a video format that this FFmpeg build cannot decode: convert it first"
+        )
     if stream.codec_context.name in _TEXT_CODECS:
         raise FormatError(f"'{path}' is a text file, and a video or an image is needed")
     return stream
@@ -109,6 +113,8 @@ def _is_image(path: Path) -> bool:
 
 def _numbered(files: list[Path]) -> tuple[Path, ...]:
     def key(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", path.name)]
+        return [
+            (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", path.name)
+        ]
 
     return tuple(sorted(files, key=key))

@@ -1,0 +1,191 @@
+"""Writing: mp4, mkv, webm, .y4m, a folder of PNG or one PNG; whole or not at all, with exact times.
+
+The target's name chooses the kind. Sound, subtitles, chapters and metadata come from another file (`copy_from`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import av
+
+from vivae.errors import InputError, OutputError, UnsupportedError
+from vivae.media.atomic import atomic_dir, atomic_path, check_target, output_error, refuse_overwrite
+from vivae.media.color import ColorInfo, recolor
+from vivae.media.encoders import encoder_for, encoder_options
+from vivae.media.frames import Frame, Picture, as_seconds
+from vivae.media.muxer import Encoding, MuxerSink
+from vivae.media.probe import check_size
+from vivae.media.sequence import PngSink, Y4mSink
+from vivae.media.source import Source, find_source, open_container
+from vivae.media.tracks import name_lost_tracks
+
+CONTAINERS = (".mp4", ".mkv", ".webm")
+
+
+class Sink(Protocol):
+    """Where frames go; `finish` writes what is still held back."""
+
+    def write(self, frame: Frame) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def open_writer(
+    path: str | os.PathLike[str],
+    *,
+    width: int,
+    height: int,
+    fps: Fraction,
+    color: ColorInfo,
+    sar: Fraction = Fraction(1),
+    codec: str | None = None,
+    crf: float | None = None,
+    preset: str | int | None = None,
+    lossless: bool = False,
+    options: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    time_base: Fraction | None = None,
+    copy_from: str | os.PathLike[str] | None = None,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+) -> VideoWriter:
+    """A writer for a `with` block; its target appears when the block ends well, and nothing is left when it does not.
+
+    path: .mp4, .mkv, .webm, .y4m, .png (one frame), or a folder (no suffix, or a slash at the end) for 00000.png up.
+    codec: "av1" (usual), "h264", "hevc", "vp9", "ffv1". crf: its quality, on its own scale. preset: its speed.
+        lossless: exactly the 4:2:0 samples given. options: FFmpeg's own, as `{"g": "50"}`. threads: for the encoder.
+    time_base: the unit of time stamps in seconds; with `VideoInfo.time_base` any variable rate stays exact. .mkv and
+        .webm round to the millisecond; .y4m and images keep only the rate.
+    copy_from: the file whose sound, subtitles, chapters and metadata come along, cut to `start` and `end` (seconds) as
+        `open_video` cuts the pictures.
+    inputs: what must not be overwritten even with `force`; `copy_from` always belongs to it.
+    Raises InputError, UnsupportedError or OutputError, here or at the start of the block rather than after the work.
+    """
+    if width < 1 or height < 1 or fps <= 0:
+        raise InputError(f"a video of {width}x{height} at {float(fps):g} frames a second cannot be written")
+    target = Path(path)
+    check_size(target, width, height)
+    refuse_overwrite(path, *inputs, *([] if copy_from is None else [copy_from]))
+    suffix = target.suffix.lower()
+    folder = suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir()
+    check_target(path, force, folder=folder)
+    picture = Picture(width, height, fps, color, sar)
+    if not folder and suffix in CONTAINERS:
+        encoder = encoder_for(codec, suffix, width, height)
+        native = encoder_options(
+            encoder, crf=crf, preset=preset, lossless=lossless, threads=threads, extra=options or {}
+        )
+        encoding = Encoding(encoder, native, threads, time_base)
+        tracks = None if copy_from is None else (copy_from, as_seconds(start), as_seconds(end))
+        return VideoWriter(
+            target, picture, lambda stack: _muxer(stack, target, force, picture, encoding, tracks)
+        )
+    if codec is not None or crf is not None:
+        raise InputError(
+            f"'{path}' is written without a codec: leave out codec and crf, or name a video file"
+        )
+    if folder or suffix in (".y4m", ".png"):
+        if copy_from is not None:
+            _name_lost(find_source(copy_from), "a folder of images" if folder else suffix)
+        return VideoWriter(target, picture, lambda stack: _plain(stack, target, force, picture, folder))
+    raise UnsupportedError(
+        f"cannot write '{path}': use {', '.join(CONTAINERS)}, .y4m, .png, or a name without suffix for a folder"
+    )
+
+
+class VideoWriter:
+    """See `open_writer`. Frames must be of the announced size, in the order of their times."""
+
+    def __init__(self, path: Path, picture: Picture, opener: Callable[[ExitStack], Sink]) -> None:
+        self.path = path
+        self.picture = picture
+        self.count = 0
+        self._opener = opener
+        self._stack = ExitStack()
+        self._sink: Sink | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack, _writing(self.path):
+            self._sink = self._opener(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Add a frame; one of another colour description is converted. Raises OutputError."""
+        if self._sink is None:
+            raise RuntimeError("write() needs the writer's with block")
+        if (frame.width, frame.height) != (self.picture.width, self.picture.height):
+            raise ValueError(
+                f"a frame of {frame.width}x{frame.height} for a video of {self.picture.width}x{self.picture.height}"
+            )
+        if frame.color != self.picture.color:
+            planes = recolor(frame.planes, frame.color, self.picture.color)
+            frame = Frame(*planes, frame.time, frame.duration, self.picture.color)
+        with _writing(self.path):
+            self._sink.write(frame)
+        self.count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stack, sink, self._sink = self._stack.pop_all(), self._sink, None
+        if kind is not None or sink is None:
+            stack.__exit__(kind, error, trace)
+            return
+        with stack, _writing(self.path):
+            if self.count == 0:
+                raise OutputError(f"'{self.path}' is not written: there was no frame to write")
+            sink.finish()
+
+
+def _plain(stack: ExitStack, target: Path, force: bool, picture: Picture, folder: bool) -> Sink:
+    if folder:
+        return PngSink(stack.enter_context(atomic_dir(target, force)), single=False)
+    part = stack.enter_context(atomic_path(target, force))
+    if part.suffix.lower() == ".png":
+        return PngSink(part, single=True)
+    return Y4mSink(stack.enter_context(part.open("wb")), target, picture)
+
+
+def _muxer(
+    stack: ExitStack,
+    target: Path,
+    force: bool,
+    picture: Picture,
+    encoding: Encoding,
+    tracks: tuple[str | os.PathLike[str], Fraction | None, Fraction | None] | None,
+) -> Sink:
+    part = stack.enter_context(atomic_path(target, force))
+    sink = MuxerSink(part, picture, encoding)
+    stack.callback(sink.close)
+    if tracks is not None and not (source := find_source(tracks[0])).sequence:
+        container = stack.enter_context(open_container(source.files[0]))
+        sink.carry_tracks(container, source.files[0], *tracks[1:])
+    sink.begin()
+    return sink
+
+
+def _name_lost(source: Source, where: str) -> None:
+    if not source.sequence:
+        with open_container(source.files[0]) as container:
+            name_lost_tracks(source.files[0], container, where)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg and the system raise while writing into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise output_error(error, path) from error
+    except av.error.FFmpegError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
