@@ -1,0 +1,28 @@
+"""What the verbs share: how progress is reported, how quality is scaled, how many frames to expect."""
+
+from collections.abc import Callable
+
+from vivae.errors import InputError
+from vivae.media import VideoInfo
+
+Progress = Callable[[int, int | None], None]
+"""progress(done, total): frames so far, and of how many; None where that is not known."""
+
+
+def no_progress(done: int, total: int | None) -> None:
+    """For callers who do not ask."""
+
+
+def unit_quality(quality: float) -> float:
+    """The 0 to 100 of the verbs as the 0 to 1 of the models. Raises InputError."""
+    if not 0 <= quality <= 100:
+        raise InputError(f"quality must lie between 0 and 100, not at {quality:g}")
+    return quality / 100
+
+
+def expected_frames(info: VideoInfo, start: float | None, end: float | None) -> int:
+    """How many frames between start and end (seconds) a video will probably give: for progress."""
+    if start is None and end is None:
+        return info.estimated_frames
+    length = min(end or float("inf"), float(info.duration)) - (start or 0.0)
+    return max(1, min(info.estimated_frames, round(length * info.fps)))
