@@ -167,6 +167,12 @@ def decode(
     return {"output": str(dst), "frames": len(times), "model": vae.config.name}
 
 
+def is_latent_file(src: str | os.PathLike[str]) -> bool:
+    """Whether a safetensors file holds latents. Raises InputError, FormatError."""
+    with _opened(src) as file:
+        return _KEY in (file.metadata() or {})
+
+
 def read_header(src: str | os.PathLike[str]) -> tuple[LatentHeader, tuple[int, ...], int]:
     """What a latent file says about itself, the shape of its latents, and its number of frames."""
     with _open_latents(src) as (header, latents, times, _):
@@ -203,34 +209,40 @@ def _write_front(file: BinaryIO, header: LatentHeader, shape: tuple[int, ...], f
 
 
 @contextmanager
-def _open_latents(
-    src: str | os.PathLike[str],
-) -> Iterator[tuple[LatentHeader, Any, NDArray[np.float64], NDArray[np.float64]]]:
-    """Header, latents (read slice by slice), times and durations. Raises InputError, FormatError."""
+def _opened(src: str | os.PathLike[str]) -> Iterator[Any]:
     if not Path(src).is_file():
         raise InputError(f"there is no file '{src}'")
     try:
         with safe_open(src, framework="np") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            if text is None:
-                raise FormatError(f"'{src}' holds no latents: it was not written by 'vivae encode'")
-            header = _parsed(text, src)
-            latents = file.get_slice("latents")
-            times, durations = file.get_tensor("times"), file.get_tensor("durations")
-            sound = (
-                latents.get_dtype() == "F16"
-                and len(latents.get_shape()) == 4
-                and times.ndim == 1
-                and times.shape == durations.shape
-                and _between(times, 0.0, _LONGEST)
-                and _between(durations, 1e-9, _LONGEST)
-                and bool((np.diff(times) > 0).all())
-            )
-            if not sound:
-                raise FormatError(f"'{src}' is damaged: its tensors are not those of a latent file")
-            yield header, latents, times, durations
+            yield file
     except SafetensorError as error:
-        raise FormatError(f"'{src}' is not a readable latent file: {error}") from error
+        raise FormatError(f"'{src}' is not a readable safetensors file: {error}") from error
+
+
+@contextmanager
+def _open_latents(
+    src: str | os.PathLike[str],
+) -> Iterator[tuple[LatentHeader, Any, NDArray[np.float64], NDArray[np.float64]]]:
+    """Header, latents (read slice by slice), times and durations. Raises InputError, FormatError."""
+    with _opened(src) as file:
+        text = (file.metadata() or {}).get(_KEY)
+        if text is None:
+            raise FormatError(f"'{src}' holds no latents: it was not written by 'vivae encode'")
+        header = _parsed(text, src)
+        latents = file.get_slice("latents")
+        times, durations = file.get_tensor("times"), file.get_tensor("durations")
+        sound = (
+            latents.get_dtype() == "F16"
+            and len(latents.get_shape()) == 4
+            and times.ndim == 1
+            and times.shape == durations.shape
+            and _between(times, 0.0, _LONGEST)
+            and _between(durations, 1e-9, _LONGEST)
+            and bool((np.diff(times) > 0).all())
+        )
+        if not sound:
+            raise FormatError(f"'{src}' is damaged: its tensors are not those of a latent file")
+        yield header, latents, times, durations
 
 
 def _parsed(text: str, src: str | os.PathLike[str]) -> LatentHeader:
