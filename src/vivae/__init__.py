@@ -1,3 +1,45 @@
-"""vivae: learn video with variational autoencoders, and compress it with what was learned."""
+"""vivae: learn video with variational autoencoders, and compress it with what was learned.
+
+Every verb of the command line is a function here, under the same name: `vivae.encode("in.mp4", "z.safetensors")`.
+Importing vivae is quick; torch is loaded when a function is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vivae.app.doctor import doctor as doctor
+    from vivae.errors import VivaeError as VivaeError
+    from vivae.tasks.features import decode as decode
+    from vivae.tasks.features import encode as encode
+    from vivae.tasks.info import info as info
+    from vivae.vae.model import VideoVAE as VideoVAE
+    from vivae.vae.zoo import list_models as list_models
+    from vivae.vae.zoo import load_model as load_model
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "VideoVAE": "vivae.vae.model",
+    "VivaeError": "vivae.errors",
+    "decode": "vivae.tasks.features",
+    "doctor": "vivae.app.doctor",
+    "encode": "vivae.tasks.features",
+    "info": "vivae.tasks.info",
+    "list_models": "vivae.vae.zoo",
+    "load_model": "vivae.vae.zoo",
+}
+
+__all__ = ["VideoVAE", "VivaeError", "decode", "doctor", "encode", "info", "list_models", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'vivae' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

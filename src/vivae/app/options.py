@@ -42,6 +42,19 @@ def _use_threads(count: int | None) -> int | None:
     return count
 
 
+def _known_device(name: str) -> str:
+    """Refuse a device that is not there before any work is begun."""
+    if name == "cpu":
+        return name
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise typer.BadParameter(f"there is no device {name!r} on this machine that torch can use") from None
+    return name
+
+
 def _use_debug(on: bool) -> bool:
     if on:
         os.environ[DEBUG_VARIABLE] = "1"
@@ -56,7 +69,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Whe
 Model = Annotated[
     str, typer.Option("--model", help="A shipped model's name, or the folder of a trained one.")
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", callback=_known_device, help="cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int | None,
     typer.Option(
