@@ -1,9 +1,9 @@
 """What the numbers of a picture mean (range, matrix, primaries, transfer), and the way to RGB and back.
 
-The matrices are those of ITU-R BT.601, BT.709 and BT.2020 (and the two older ones that files still name). Chroma is
-resampled by FFmpeg's swscale, bicubic with accurate rounding, so that pictures look the way every other FFmpeg tool
-shows them. The step from full-resolution YUV to RGB is ours: swscale's overflows and turns saturated blue into black
-(luma >= 225 with Cb near 255).
+The matrices are those of ITU-R BT.601, BT.709 and BT.2020 (and the two older ones that files still name). FFmpeg's
+swscale converts, bicubic with accurate rounding, so that pictures look the way every other FFmpeg tool shows them; only
+where it overflows, the equations are worked out here: it would turn bright, saturated blue into black
+(luma from 225 and Cb near 255).
 
 This module does no transfer-function or primaries conversion: HDR needs tone mapping, which the reader refuses.
 """
@@ -11,7 +11,7 @@ This module does no transfer-function or primaries conversion: HDR needs tone ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -169,32 +169,55 @@ def recolor(planes: Planes, color: ColorInfo, target: ColorInfo) -> Planes:
 
 
 def yuv_to_rgb(planes: Planes, color: ColorInfo) -> NDArray[np.uint8]:
-    """Planes of 4:2:0 to uint8 (H, W, 3): chroma up by swscale, then the matrix in float32, clipped."""
-    full = VideoReformatter().reformat(
-        video_frame(planes, color),
-        format="yuv444p",
+    """Planes of 4:2:0 to uint8 (H, W, 3), by swscale, its overflows repaired."""
+    frame = video_frame(planes, color)
+    rgb = cast(NDArray[np.uint8], _reformat(frame, "rgb24", color, ColorRange.JPEG).to_ndarray())
+    if _may_overflow(planes, color):
+        exact = _matrix(planes_of(_reformat(frame, "yuv444p", color, color.sws_range)), color)
+        # The two differ by a little where chroma is interpolated; by everything where a sum has wrapped around.
+        wrapped = np.abs(exact - rgb) > 128
+        rgb[wrapped] = exact[wrapped]
+    return rgb
+
+
+def _reformat(frame: av.VideoFrame, kind: str, color: ColorInfo, out_range: ColorRange) -> av.VideoFrame:
+    return VideoReformatter().reformat(
+        frame,
+        format=kind,
         src_colorspace=color.sws_matrix,
         dst_colorspace=color.sws_matrix,
         src_color_range=color.sws_range,
-        dst_color_range=color.sws_range,
+        dst_color_range=out_range,
         interpolation=SWS_FLAGS,
         threads=1,
     )
-    y, u, v = planes_of(full)
+
+
+def _gains(color: ColorInfo) -> tuple[float, float, float, float]:
+    """Black level, and how much one code value of luma, of Cb in blue and of Cr in red counts out of 255."""
+    row = _MATRICES[color.matrix]
+    black, y_span, c_span = (0, 255, 255) if color.range == "full" else (16, 219, 224)
+    return black, 255 / y_span, 2 * (1 - row.kb) * 255 / c_span, 2 * (1 - row.kr) * 255 / c_span
+
+
+def _may_overflow(planes: Planes, color: ColorInfo) -> bool:
+    """True if red or blue, before clipping, could reach the 512 at which swscale's 32-bit sums wrap around."""
+    black, to_luma, to_blue, to_red = _gains(color)
+    brightest = (int(planes[0].max()) - black) * to_luma
+
+    def largest(plane: NDArray[np.uint8]) -> float:
+        low, high = int(plane.min()), int(plane.max())
+        return high - 128 + 0.3 * (high - low)  # bicubic interpolation overshoots
+
+    return max(brightest + to_blue * largest(planes[1]), brightest + to_red * largest(planes[2])) > 500
+
+
+def _matrix(planes: Planes, color: ColorInfo) -> NDArray[np.float32]:
+    """Planes of 4:4:4 to RGB (H, W, 3), rounded and clipped, by the equations of the standard."""
+    black, to_luma, to_blue, to_red = _gains(color)
     row = _MATRICES[color.matrix]
     kg = 1 - row.kr - row.kb
-    black, y_span, c_span = (0, 255, 255) if color.range == "full" else (16, 219, 224)
-    luma = (y.astype(np.float32) - black) * np.float32(255 / y_span)
-    cb = u.astype(np.float32) - 128
-    cr = v.astype(np.float32) - 128
-    to_b = 2 * (1 - row.kb) * 255 / c_span
-    to_r = 2 * (1 - row.kr) * 255 / c_span
-    rgb = np.empty((*y.shape, 3), np.uint8)
-    for channel, value in (
-        (0, luma + np.float32(to_r) * cr),
-        (1, luma - np.float32(to_b * row.kb / kg) * cb - np.float32(to_r * row.kr / kg) * cr),
-        (2, luma + np.float32(to_b) * cb),
-    ):
-        np.rint(value, out=value)
-        rgb[..., channel] = np.clip(value, 0, 255, out=value)
-    return rgb
+    y, u, v = (plane.astype(np.float32) for plane in planes)
+    luma, cb, cr = (y - black) * to_luma, u - 128, v - 128
+    green = luma - (to_blue * row.kb / kg) * cb - (to_red * row.kr / kg) * cr
+    return np.clip(np.rint(np.stack([luma + to_red * cr, green, luma + to_blue * cb], axis=-1)), 0, 255)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +19,10 @@ from vivae.errors import InputError, OutputError
 from vivae.media.color import video_frame
 from vivae.media.encoders import Encoder, quieten_encoders
 from vivae.media.frames import Frame, Picture
+from vivae.media.matroska import set_sample_aspect_ratio
 from vivae.media.tracks import TrackCopier
+
+logger = logging.getLogger(__name__)
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 _FINEST = 90_000  # ticks a second that a clock of our own choice has at least
@@ -43,7 +47,7 @@ class MuxerSink:
         self.time_base = encoding.time_base or fine_time_base(picture.fps)
         self.suffix = part.suffix.lower()
         self._part = part
-        self._color = picture.color
+        self._color, self._sar = picture.color, picture.sar
         self._tracks: TrackCopier | None = None
         self._last: int | None = None
         self._finished = False
@@ -104,6 +108,11 @@ class MuxerSink:
         if self._tracks is not None:
             self._tracks.advance()
         self.container.close()
+        if self.suffix in (".mkv", ".webm") and self._sar != 1:
+            try:
+                set_sample_aspect_ratio(self._part, self._sar)
+            except ValueError as error:
+                logger.warning("the sample aspect ratio %s could not be written: %s", self._sar, error)
         self._finished = True
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ def probe_source(source: Source, fps: Fraction | None = None) -> VideoInfo:
             color=frame_color(frame, first),
             bit_depth=max(component.bits for component in frame.format.components),
             pixel_format=frame.format.name,
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             container=container.format.name,
             has_alpha=has_alpha(frame),
             is_image=timing.is_image,
@@ -213,6 +213,9 @@ def _timing(source: Source, container: InputContainer, stream: VideoStream, fps:
     frames = stream.frames or None
     if stream.duration and stream.time_base:
         duration = stream.duration * stream.time_base
+    elif "DURATION" in stream.metadata:  # Matroska's, where the container's covers the longest track
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        duration = (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
     else:  # a raw stream: counting its packets costs reading, not decoding
@@ -241,7 +244,7 @@ def _track(stream: AudioStream | SubtitleStream) -> StreamInfo:
     return StreamInfo(
         index=stream.index,
         kind=stream.type,
-        codec=context.name if context is not None else "unknown",
+        codec=context.codec.canonical_name if context is not None else "unknown",
         language=None if language == "und" else language,
         title=stream.metadata.get("title"),
         details=details,
