@@ -26,12 +26,14 @@ def any_model(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_decoding_gives_what_the_encoder_saw(any_model, bikes, tmp_path, half):
+@pytest.mark.parametrize("channels", [None, 4])
+def test_decoding_gives_what_the_encoder_saw(any_model, bikes, tmp_path, channels):
     vae = load_model(any_model)
     with open_video(bikes, start=1, end=1.2) as reader:
-        expected = [frame for coded in encode_stream(vae, reader, half=half) for frame in coded.decoded]
-    result = encode(bikes, tmp_path / "z.safetensors", model=any_model, half=half, start=1, end=1.2)
+        expected = [
+            frame for coded in encode_stream(vae, reader, channels=channels) for frame in coded.decoded
+        ]
+    result = encode(bikes, tmp_path / "z.safetensors", model=any_model, channels=channels, start=1, end=1.2)
     decode(tmp_path / "z.safetensors", tmp_path / "out.mkv", model=any_model, codec="ffv1")
     with open_video(tmp_path / "out.mkv") as reader:
         frames = list(reader)
@@ -77,6 +79,8 @@ def test_another_model_is_refused(latent_file, paired_model, tmp_path):
 def test_wrong_requests_are_refused(bikes, small_model, latent_file, tmp_path):
     with pytest.raises(InputError, match="safetensors"):
         encode(bikes, tmp_path / "z.npz", model=small_model)
+    with pytest.raises(InputError, match="4, 8 channels"):
+        encode(bikes, tmp_path / "y.safetensors", model=small_model, channels=5)
     with pytest.raises(InputError, match="quality"):
         encode(bikes, tmp_path / "y.safetensors", model=small_model, quality=101)
     with pytest.raises(OutputError, match="exists"):
@@ -105,7 +109,7 @@ def rewritten(path, **changes):
         {"fps": "0"},
         {"fps": "1/0"},
         {"color": {"range": "loud"}},
-        {"latents": np.zeros((5, 3, 17, 40), np.float16)},
+        {"latents": np.zeros((5, 9, 17, 40), np.float16)},
         {"latents": np.zeros((4, 8, 17, 40), np.float16)},
         {"latents": np.zeros((5, 8, 17, 40), np.float32)},
         {"latents": np.full((5, 8, 17, 40), np.nan, np.float16)},

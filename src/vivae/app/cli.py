@@ -24,7 +24,12 @@ LatentQuality = Annotated[
     float,
     typer.Option("--quality", min=0, max=100, help="Fineness of the latent: 0 coarse, 100 fine."),
 ]
-Half = Annotated[bool, typer.Option("--half", help="Keep only the first half of the latent channels.")]
+Channels = Annotated[
+    int | None,
+    typer.Option(
+        "--channels", help="Keep only that many leading latent channels: base works with 16 and 32 too."
+    ),
+]
 VideoCodec = Annotated[
     str | None,
     typer.Option(
@@ -49,7 +54,7 @@ def encode(
     output: Output,
     model: Model = "base",
     quality: LatentQuality = 100.0,
-    half: Half = False,
+    channels: Channels = None,
     device: Device = "cpu",
     threads: Threads = None,
     start: Start = None,
@@ -66,7 +71,7 @@ def encode(
                 output,
                 model=model,
                 quality=quality,
-                half=half,
+                channels=channels,
                 device=device,
                 start=start,
                 end=end,

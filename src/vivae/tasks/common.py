@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vivae.errors import InputError
 from vivae.media import VideoInfo
+from vivae.vae.config import VAEConfig
 
 Progress = Callable[[int, int | None], None]
 """progress(done, total): frames so far, and of how many; None where that is not known."""
@@ -18,6 +19,16 @@ def unit_quality(quality: float) -> float:
     if not 0 <= quality <= 100:
         raise InputError(f"quality must lie between 0 and 100, not at {quality:g}")
     return quality / 100
+
+
+def kept_channels(config: VAEConfig, channels: int | None) -> int:
+    """How many leading latent channels to keep: all, or those of a nested representation. Raises InputError."""
+    choices = (*config.nested, config.latent_channels)
+    if channels is not None and channels not in choices:
+        raise InputError(
+            f"model '{config.name}' can keep {', '.join(map(str, choices))} channels, not {channels}"
+        )
+    return channels or config.latent_channels
 
 
 def expected_frames(info: VideoInfo, start: float | None, end: float | None) -> int:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from vivae.errors import FormatError, InputError, ModelMismatch
 from vivae.media import ColorInfo, Frame, VideoReader, atomic_path, open_video, open_writer
 from vivae.media.source import MAX_SIDE
-from vivae.tasks.common import Progress, expected_frames, no_progress, unit_quality
+from vivae.tasks.common import Progress, expected_frames, kept_channels, no_progress, unit_quality
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import Layout, StreamDecoder, encode_stream, latent_array
 from vivae.vae.zoo import load_model
@@ -65,7 +65,7 @@ def encode(
     *,
     model: str | Path = "base",
     quality: float = 100.0,
-    half: bool = False,
+    channels: int | None = None,
     device: str = "cpu",
     start: float | None = None,
     end: float | None = None,
@@ -74,14 +74,15 @@ def encode(
 ) -> dict[str, Any]:
     """Write the latents of a video or image to `dst`, a .safetensors file, in memory that does not grow with length.
 
-    quality: 0 to 100, the fineness of the quantiser's steps. half: keep the first half of the latent channels only.
-    start, end: seconds. Returns what was written: path, frames, shape, size in bytes.
+    quality: 0 to 100, the fineness of the quantiser's steps. channels: keep only that many leading channels of the
+    latent, one of the model's nested representations. start, end: seconds. Returns what was written: path, frames, shape, size in bytes.
     Raises InputError, FormatError, OutputError.
     """
     if Path(dst).suffix != ".safetensors":
         raise InputError(f"latents are written to a .safetensors file, not to '{dst}'")
     level = unit_quality(quality)
     vae = load_model(model, device=device)
+    kept = kept_channels(vae.config, channels)
     with open_video(src, start=start, end=end) as reader, atomic_path(dst, force) as part:
         total = expected_frames(reader.info, start, end)
         header = _header(vae, reader, quality)
@@ -90,9 +91,8 @@ def encode(
         count = 0
         with part.open("wb") as file:
             file.seek(8 + _HEADER_BYTES)
-            for coded in encode_stream(vae, reader, quality=level, half=half):
-                array = latent_array(coded)
-                array = array[: len(array) // 2] if half else array
+            for coded in encode_stream(vae, reader, quality=level, channels=kept):
+                array = latent_array(coded)[:kept]
                 file.write(array.tobytes())
                 shape, count = array.shape, count + 1
                 spans += [(float(frame.time), float(frame.duration)) for frame in coded.frames]
@@ -136,8 +136,7 @@ def decode(
         step = vae.config.temporal_stride
         rows = latents.get_shape()
         layout = Layout(vae.config, header.height, header.width)
-        channels = layout.latent_size[0]
-        fits = rows[1] in (channels, channels // 2) and tuple(rows[2:]) == layout.latent_size[1:]
+        fits = rows[1] <= layout.latent_size[0] and tuple(rows[2:]) == layout.latent_size[1:]
         if not fits or rows[0] != -(-len(times) // step):
             raise FormatError(
                 f"'{src}' is damaged: latents of shape {tuple(rows)} do not fit what its header says"
