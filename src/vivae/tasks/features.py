@@ -75,7 +75,8 @@ def encode(
     """Write the latents of a video or image to `dst`, a .safetensors file, in memory that does not grow with length.
 
     quality: 0 to 100, the fineness of the quantiser's steps. channels: keep only that many leading channels of the
-    latent, one of the model's nested representations. start, end: seconds. Returns what was written: path, frames, shape, size in bytes.
+    latent, one of the model's nested representations. start, end: seconds.
+    Returns what was written: path, frames, shape of the latents, size in bytes, model.
     Raises InputError, FormatError, OutputError.
     """
     if Path(dst).suffix != ".safetensors":
