@@ -13,6 +13,7 @@ SMALL = {
     "encoder_depths": (0, 1, 1),
     "decoder_depths": (0, 1, 1),
     "latent_channels": 8,
+    "nested": (2, 4),
     "memory_channels": 6,
     "prior_width": 16,
 }

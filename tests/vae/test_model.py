@@ -24,6 +24,7 @@ def test_every_shape_trains(stride, colour, posterior):
         colour=colour,
         posterior=posterior,
         latent_channels=6,
+        nested=(2,),
         temporal_stride=2,
         condition_channels=3,
         memory_channels=4,
@@ -90,6 +91,7 @@ def test_the_linear_start_is_orthonormal(stride, colour):
         encoder_depths=(0,) * levels,
         decoder_depths=(0,) * levels,
         latent_channels=10,
+        nested=(),
         temporal_stride=2,
     )
     basis = cosine_basis(config)
@@ -122,6 +124,7 @@ def test_a_few_steps_lower_the_objective():
         encoder_depths=(0, 1),
         decoder_depths=(0, 1),
         latent_channels=6,
+        nested=(2,),
         prior_width=16,
     )
     model = VideoVAE(config).train()
@@ -154,7 +157,7 @@ def test_cost_counts_what_runs():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"stride": 5}, {"widths": (8, 8)}, {"latent_channels": 7}, {"name": "No Spaces"}, {"unknown": 1}],
+    [{"stride": 5}, {"widths": (8, 8)}, {"nested": (8, 4)}, {"name": "No Spaces"}, {"unknown": 1}],
 )
 def test_contradictions_are_refused(wrong):
     with pytest.raises(ValidationError):

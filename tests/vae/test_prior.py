@@ -21,7 +21,7 @@ from vivae.vae.prior import (
 
 def test_every_sum_fits_float32(make_model):
     """The worst input that activations allow stays below 2^24 units of the last place, channel by channel."""
-    model = make_model(latent_channels=32, prior_width=64)
+    model = make_model(latent_channels=32, nested=(8, 16), prior_width=64)
     for layer in model.modules():
         if isinstance(layer, IntegerConv2d):
             weight, bias = layer.quantised()
@@ -54,7 +54,7 @@ def test_layers_equal_integer_arithmetic(make_model):
 
 
 def test_threads_do_not_matter(make_model):
-    model = make_model(latent_channels=32, prior_width=64)
+    model = make_model(latent_channels=32, nested=(8, 16), prior_width=64)
     symbols = torch.randint(-9, 10, (1, 32, 17, 23), generator=torch.Generator().manual_seed(1)).float()
     context = torch.zeros(1, 64, 17, 23)
     results = []

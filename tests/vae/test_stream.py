@@ -75,6 +75,7 @@ def test_any_size_and_count(temporal_stride, height, width, count):
         encoder_depths=(0, 1),
         decoder_depths=(0, 1),
         latent_channels=4,
+        nested=(2,),
         memory_channels=4,
         prior_width=8,
     )
@@ -120,8 +121,8 @@ def test_a_change_of_size_restarts(make_model):
     assert torch.equal(changed.latent, fresh.latent)
 
 
-def test_half_of_the_channels(make_model):
+def test_leading_channels(make_model):
     model = make_model()
-    step = StreamEncoder(model, half=True).push([frame_of(32, 32, 0)])
+    step = StreamEncoder(model, channels=4).push([frame_of(32, 32, 0)])
     assert step.latent[4:].abs().max() == 0
     assert step.latent[:4].abs().max() > 0

@@ -67,7 +67,7 @@ class Unroll(nn.Module):
         self.precision = precision
 
     def forward(
-        self, clips: Tensor, quality: Tensor, halved: Tensor, beta: float, generator: torch.Generator
+        self, clips: Tensor, quality: Tensor, kept: Tensor, beta: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean loss, and distortion and bits per pixel (T, B) without gradient. clips: (B, T, P, h, w)."""
         model = self.model
@@ -77,7 +77,7 @@ class Unroll(nn.Module):
         kind = clips.device.type
         with torch.autocast(kind, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
             for index in range(clips.shape[1]):
-                step = train_step(model, clips[:, index], state, quality, self.objective, generator, halved)
+                step = train_step(model, clips[:, index], state, quality, self.objective, generator, kept)
                 state = step.state
                 loss = loss + negative_elbo(step, quality, self.objective, beta)
                 distortions.append(step.distortion.detach())
@@ -206,12 +206,19 @@ class Training:
         return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
     def draw(self, clips: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Quality (B,) of each clip, and (B,) whether only half of its latent channels are kept."""
+        """Quality (B,) of each clip, and (B,) how many of its latent channels are kept."""
         settings = self.recipe.objective
         device = self.workers.device
         chance = torch.rand((3, clips), generator=generator, device=device)
         quality = torch.where(chance[0] < settings.best_share, torch.ones_like(chance[1]), chance[1])
-        return quality, chance[2] < settings.half_share
+        kept = torch.full((clips,), self.model.config.latent_channels, device=device)
+        nested = self.model.config.nested
+        if nested:
+            # The same draw decides whether a clip is nested and, spread over the parts, how deep.
+            part = (chance[2] / max(settings.nested_share, 1e-9) * len(nested)).long()
+            for index, prefix in enumerate(nested):
+                kept = torch.where(part == index, prefix, kept)
+        return torch.where(kept < self.model.config.latent_channels, torch.ones_like(quality), quality), kept
 
     def one_step(self) -> dict[str, float]:
         plan = self.plan
@@ -222,14 +229,14 @@ class Training:
         workers = self.workers
         clips = unpack_batch(self.samplers[index](step), self.model.config.temporal_stride, workers.device)
         generator = generator_of(self.recipe.seed, step, workers.rank, workers.device)
-        quality, halved = self.draw(len(clips), generator)
+        quality, kept = self.draw(len(clips), generator)
         rate = self.learning_rate(step, steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         warmup = self.recipe.objective.beta_warmup
         beta = min(1.0, 0.1 + 0.9 * step / warmup) if warmup else 1.0
         self.unroll.train()
-        loss, distortion, bits = self.unroll(clips, quality, halved, beta, generator)
+        loss, distortion, bits = self.unroll(clips, quality, kept, beta, generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip)
@@ -263,15 +270,15 @@ class Training:
         totals = np.zeros(3)
         for index, window in enumerate(self.windows):
             clips = unpack_batch(window, self.model.config.temporal_stride, self.workers.device)
-            whole = torch.zeros(len(clips), dtype=torch.bool, device=clips.device)
+            whole = torch.full((len(clips),), self.model.config.latent_channels, device=clips.device)
             for value in EVALUATION_QUALITIES:
                 generator = generator_of(self.recipe.seed, index, 0, clips.device)
                 quality = torch.full((len(clips),), value, device=clips.device)
                 loss, distortion, bits = unroll(clips, quality, whole, 1.0, generator)
                 totals[0] += loss.item() / len(EVALUATION_QUALITIES)
             totals[1:] += distortion.mean().item(), bits.mean().item()
-        loss_, distortion_, bits_ = totals / len(self.windows)
-        return {"test_loss": loss_, "test_db": decibels(distortion_), "test_bpp": bits_}
+        mean_loss, mean_distortion, mean_bits = (totals / len(self.windows)).tolist()
+        return {"test_loss": mean_loss, "test_db": decibels(mean_distortion), "test_bpp": mean_bits}
 
     def run(self) -> VideoVAE:
         """Train to the end of the budget, or until the test ELBO stops improving; returns the mean weights.

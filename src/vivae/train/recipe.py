@@ -47,9 +47,9 @@ class ObjectiveSettings(_Settings):
     """The trade-off between distortion and bits."""
 
     distortion: Literal["mse", "charbonnier"] = "mse"
-    rate_low: float = Field(0.0008, gt=0)
+    rate_low: float = Field(0.0005, gt=0)
     """Bits per pixel that one squared code value of error is worth at quality 0."""
-    rate_high: float = Field(0.05, gt=0)
+    rate_high: float = Field(0.12, gt=0)
     """The same at quality 1."""
     balance: float = Field(0.25, ge=0, le=1)
     free_bits: float = Field(0.0, ge=0)
@@ -58,8 +58,8 @@ class ObjectiveSettings(_Settings):
     """Steps over which the weight of the bits grows to one."""
     best_share: float = Field(0.3, ge=0, le=1)
     """Share of clips trained at quality 1; the others draw theirs evenly from 0 to 1."""
-    half_share: float = Field(0.15, ge=0, le=1)
-    """Share of clips trained with only the first half of the latent channels."""
+    nested_share: float = Field(0.35, ge=0, le=1)
+    """Share of clips trained at quality 1 with only a nested part of the latent channels, each part equally often."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -23,7 +23,9 @@ class VAEConfig(BaseModel):
     """Pixels, each way, that one latent position stands for."""
     temporal_stride: int = Field(1, ge=1, le=8)
     """Frames that share one latent; a clip that ends inside a group is padded with its last frame."""
-    latent_channels: int = Field(32, ge=2, le=256)
+    latent_channels: int = Field(96, ge=2, le=256)
+    nested: tuple[int, ...] = (16, 32)
+    """Numbers of leading latent channels that also work alone, as smaller representations of the same video."""
     widths: tuple[int, ...] = (48, 96, 128)
     """Channels of each level, finest first: one entry for stride 4, two for 8, three for 16."""
     encoder_depths: tuple[int, ...] = (0, 1, 2)
@@ -50,8 +52,12 @@ class VAEConfig(BaseModel):
                 )
         if min(self.widths) < 4 or max(self.widths) > 2048:
             raise ValueError(f"widths must lie between 4 and 2048, got {self.widths}")
-        if self.latent_channels % 2:
-            raise ValueError("latent_channels must be even: the prior codes them in two halves")
+        if list(self.nested) != sorted(set(self.nested)) or not all(
+            0 < prefix < self.latent_channels for prefix in self.nested
+        ):
+            raise ValueError(
+                f"nested must rise and lie between 0 and latent_channels, got {self.nested} of {self.latent_channels}"
+            )
         return self
 
     @property
@@ -64,6 +70,10 @@ class VAEConfig(BaseModel):
         return len(self.widths)
 
     @property
-    def values_per_rgb_value(self) -> float:
-        """Latent values for each red, green or blue value of the video (1/24 for the shipped base)."""
-        return self.latent_channels / (3 * self.stride**2 * self.temporal_stride)
+    def prior_split(self) -> int:
+        """Channels before this one are coded first and help to predict the others."""
+        return self.nested[-1] if self.nested else self.latent_channels // 2
+
+    def values_per_rgb_value(self, channels: int | None = None) -> float:
+        """Latent values for each red, green or blue value of the video, with that many channels kept."""
+        return (channels or self.latent_channels) / (3 * self.stride**2 * self.temporal_stride)

@@ -48,7 +48,7 @@ class VideoVAE(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.prior = IntegerPrior(config)
-        self.steps = QualityGain(config.latent_channels, config.quality_nodes, 2.3, 18.0)
+        self.steps = QualityGain(config.latent_channels, config.quality_nodes, 1.8, 28.0)
         """Quantiser steps a unit of latent, coarse at quality 0, fine at 1: where they start, one step is the
         optimum of a plain transform codec at the default trade-offs of `Objective`."""
         self.register_buffer("tables", torch.from_numpy(frequency_tables()).to(torch.int32))
@@ -98,7 +98,8 @@ class VideoVAE(nn.Module):
         """The state after a step whose rounded latent was `symbols`."""
         return state._replace(symbols=symbols, context=context)
 
-    def half_latent(self, latent: Tensor) -> Tensor:
-        """The latent with its second half of channels at zero: the nested, twice as small representation."""
-        keep = torch.arange(latent.shape[1], device=latent.device) < self.config.latent_channels // 2
-        return latent * keep[:, None, None]
+    @staticmethod
+    def keep(latent: Tensor, channels: Tensor) -> Tensor:
+        """The latent with all but its first channels at zero: `channels` (B,) of each sample are kept."""
+        order = torch.arange(latent.shape[1], device=latent.device)
+        return latent * (order < channels[:, None])[:, :, None, None]

@@ -26,8 +26,8 @@ class Objective:
     """Settings of the loss; see `vivae.train.recipe` for what users write."""
 
     distortion: Literal["mse", "charbonnier"] = "mse"
-    rate_low: float = 0.0008
-    rate_high: float = 0.05
+    rate_low: float = 0.0005
+    rate_high: float = 0.12
     """lambda at quality 0 and at quality 1, geometric between."""
     balance: float = 0.25
     """Samples are weighted by lambda^-balance, so that high qualities do not drown the low ones."""
@@ -82,18 +82,18 @@ def train_step(
     quality: Tensor,
     objective: Objective,
     generator: torch.Generator | None = None,
-    halved: Tensor | None = None,
+    kept: Tensor | None = None,
     condition: Tensor | None = None,
 ) -> Step:
     """Encode, sample, decode and score one step.
 
     A uniform posterior is trained with both stand-ins for rounding: the rate sees additive noise, the decoder the
-    rounded value with a straight-through gradient (Minnen and Singh, ICIP 2020). halved: (B,) bool, clips for
-    which only the first half of the latent channels is kept (nested dropout, Rippel et al., 2014).
+    rounded value with a straight-through gradient (Minnen and Singh, ICIP 2020). kept: (B,) leading latent channels
+    that each clip may use (nested dropout, Rippel et al., ICML 2014).
     """
     mean, log_deviation = model.encode(x, state, quality, condition)
-    if halved is not None:
-        mean = torch.where(halved[:, None, None, None], model.half_latent(mean), mean)
+    if kept is not None:
+        mean = model.keep(mean, kept)
     context = model.expect(state, quality, condition)
     if log_deviation is None:
         noise = torch.rand(mean.shape, generator=generator, device=mean.device) - 0.5

@@ -100,19 +100,21 @@ def activate(x: Tensor) -> Tensor:
 
 
 class IntegerPrior(nn.Module):
-    """Predicts a Laplace distribution for every symbol, in passes over channel halves and a checkerboard."""
+    """Predicts a Laplace distribution for every symbol, in passes over two channel groups and a checkerboard."""
 
     passes = 4
 
     def __init__(self, config: VAEConfig):
         super().__init__()
         latent, width = config.latent_channels, config.prior_width
-        self.latent_channels, self.width = latent, width
+        self.latent_channels, self.split = latent, config.prior_split
         self.stride = config.stride
         self.trunk = IntegerConv2d(2 * latent + width + 1 + config.condition_channels, width, 3)
         self.contexts = nn.ModuleList(IntegerConv2d(width + latent, width, 3) for _ in range(self.passes))
         self.hidden = nn.ModuleList(IntegerConv2d(width, width, 1) for _ in range(self.passes))
-        self.heads = nn.ModuleList(IntegerConv2d(width, latent, 1) for _ in range(self.passes))
+        self.heads = nn.ModuleList(
+            IntegerConv2d(width, 2 * len(range(latent)[self._part(index)]), 1) for index in range(self.passes)
+        )
 
     def freeze(self) -> None:
         """Fix the integer form of every layer; done whenever a model is saved."""
@@ -122,10 +124,9 @@ class IntegerPrior(nn.Module):
 
     def mask(self, index: int, height: int, width: int) -> Tensor:
         """Which of (L, h, w) symbols pass `index` codes; the passes are disjoint and together cover all."""
-        half = self.latent_channels // 2
         rows = torch.arange(height)[:, None] + torch.arange(width)[None, :]
         board = rows % 2 == index % 2
-        channels = (torch.arange(self.latent_channels) >= half) == (index >= 2)
+        channels = (torch.arange(self.latent_channels) >= self.split) == (index >= 2)
         return channels[:, None, None] & board
 
     def begin(
@@ -156,9 +157,9 @@ class IntegerPrior(nn.Module):
         level = (level * 4 + SCALES / 2).clamp(0, SCALES - 1)
         return Expected(mean, straight_through(torch.floor(level + 0.5), level))
 
-    def _half(self, index: int) -> slice:
-        half = self.latent_channels // 2
-        return slice(half, None) if index >= 2 else slice(0, half)
+    def _part(self, index: int) -> slice:
+        """The channels that a pass predicts."""
+        return slice(self.split, None) if index >= 2 else slice(0, self.split)
 
     def expect(self, context: Tensor, symbols: Tensor) -> Expected:
         """All passes at once, for training and for counting bits: (B, L, h, w) whole `symbols` are known."""
@@ -169,7 +170,7 @@ class IntegerPrior(nn.Module):
         for index in range(self.passes):
             mask = self.mask(index, height, width).to(symbols.device)
             found = self._pass(context, index, decoded)
-            whole = self._half(index)
+            whole = self._part(index)
             mean = torch.where(mask, _spread(found.mean, whole, mean), mean)
             level = torch.where(mask, _spread(found.scale, whole, level), level)
             decoded = torch.where(mask, symbols, decoded)
@@ -183,7 +184,7 @@ class IntegerPrior(nn.Module):
         so far, zero elsewhere.
         """
         found = self._pass(context, index, decoded)
-        whole = self._half(index)
+        whole = self._part(index)
         mean = _spread(found.mean, whole, decoded)[0]
         level = _spread(found.scale, whole, decoded)[0]
         offset = torch.floor(mean + 0.5)

@@ -92,14 +92,17 @@ def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 class StreamEncoder:
     """Frames in, `Coded` steps out; the state between calls has a fixed size.
 
-    half: keep only the first half of the latent channels. rounded: decode from whole quantiser steps, as a file
+    channels: keep only that many leading latent channels. rounded: decode from whole quantiser steps, as a file
     would, rather than from the latent as it is. quality: 0 to 1.
     """
 
-    def __init__(self, model: VideoVAE, *, quality: float = 1.0, half: bool = False, rounded: bool = False):
-        self.model, self.half, self.rounded = model, half, rounded
+    def __init__(
+        self, model: VideoVAE, *, quality: float = 1.0, channels: int | None = None, rounded: bool = False
+    ):
+        self.model, self.rounded = model, rounded
         device = next(model.parameters()).device
         self.quality = torch.tensor([quality], device=device)
+        self.channels = torch.tensor([channels or model.config.latent_channels], device=device)
         self.layout: Layout | None = None
         self.state: VAEState | None = None
 
@@ -116,8 +119,7 @@ class StreamEncoder:
         assert state is not None
         x = self.layout.pack(frames).to(quality.device)
         latent, _ = model.encode(x, state, quality)
-        if self.half:
-            latent = model.half_latent(latent)
+        latent = model.keep(latent, self.channels)
         symbols = latent.round()
         context = model.expect(state, quality)
         bits = bits_of(symbols, model.prior.expect(context, symbols))
@@ -155,11 +157,11 @@ def encode_stream(
     frames: Iterable[Frame],
     *,
     quality: float = 1.0,
-    half: bool = False,
+    channels: int | None = None,
     rounded: bool = False,
 ) -> Iterator[Coded]:
     """Code frames as they come; holds one step at a time."""
-    encoder = StreamEncoder(model, quality=quality, half=half, rounded=rounded)
+    encoder = StreamEncoder(model, quality=quality, channels=channels, rounded=rounded)
     for group in grouped(frames, model.config.temporal_stride):
         yield encoder.push(group)
 
