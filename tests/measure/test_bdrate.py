@@ -1,0 +1,68 @@
+"""Curves whose distance is known, and what happens where two curves can hardly be compared."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vivae.measure.bdrate import bjontegaard
+
+CURVE = [(0.02, 29.1), (0.05, 32.4), (0.11, 35.0), (0.21, 37.3), (0.43, 40.2), (0.9, 42.0)]
+
+
+@given(st.floats(0.2, 5.0))
+def test_a_constant_rate_factor_is_found_exactly(factor: float) -> None:
+    delta = bjontegaard(CURVE, [(rate * factor, quality) for rate, quality in CURVE])
+    assert delta is not None
+    assert delta.rate_percent == pytest.approx(100 * (factor - 1), abs=1e-9)
+    assert delta.overlap == 1
+
+
+@given(st.floats(-2.0, 2.0))
+def test_a_constant_quality_gain_is_found_exactly(gain: float) -> None:
+    delta = bjontegaard(CURVE, [(rate, quality + gain) for rate, quality in CURVE])
+    assert delta is not None
+    assert delta.quality == pytest.approx(gain, abs=1e-9)
+    assert delta.low == pytest.approx(29.1 + max(gain, 0))
+    assert delta.high == pytest.approx(42.0 + min(gain, 0))
+
+
+def test_straight_lines_have_the_distance_of_their_formula() -> None:
+    """log2 rate = q and log2 rate = 1.5 q - 1 on 0 <= q <= 4: the mean difference of logs is (0.5 q - 1) = 0."""
+    qualities = np.linspace(0, 4, 6)
+    steep = [(2 ** (1.5 * q - 1), q) for q in qualities]
+    plain = [(2**q, q) for q in qualities]
+    delta = bjontegaard(plain, steep)
+    assert delta is not None
+    assert delta.rate_percent == pytest.approx(0, abs=1e-9)
+
+
+def test_swapping_the_curves_inverts_the_ratio() -> None:
+    other = [(rate * (1 + 0.1 * quality / 40), quality + 0.3) for rate, quality in CURVE]
+    there, back = bjontegaard(CURVE, other), bjontegaard(other, CURVE)
+    assert there is not None
+    assert back is not None
+    assert (1 + there.rate_percent / 100) * (1 + back.rate_percent / 100) == pytest.approx(1)
+
+
+def test_points_that_cost_more_and_give_less_are_left_out_and_order_does_not_matter() -> None:
+    spoiled = [(0.5, 36.0), *reversed(CURVE), (0.3, 37.0)]
+    delta = bjontegaard(CURVE, spoiled)
+    assert delta is not None
+    assert delta.rate_percent == pytest.approx(0, abs=1e-9)
+
+
+def test_curves_apart_cannot_be_compared() -> None:
+    assert bjontegaard(CURVE, [(0.1, 50.0), (0.2, 52.0)]) is None
+    apart_in_rate = bjontegaard(CURVE, [(rate * 1000, quality) for rate, quality in CURVE])
+    assert apart_in_rate is not None
+    assert math.isnan(apart_in_rate.quality)
+
+
+def test_too_few_points_and_impossible_rates_are_refused() -> None:
+    with pytest.raises(ValueError, match="two points"):
+        bjontegaard(CURVE, [(0.1, 30.0), (0.2, 30.0)])
+    with pytest.raises(ValueError, match="logarithm"):
+        bjontegaard(CURVE, [(0.0, 30.0), (0.2, 31.0)])
