@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.info import info as info
+    from vivae.tasks.reconstruct import reconstruct as reconstruct
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
     from vivae.vae.zoo import load_model as load_model
@@ -28,9 +29,10 @@ _PLACES = {
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",
+    "reconstruct": "vivae.tasks.reconstruct",
 }
 
-__all__ = ["VideoVAE", "VivaeError", "decode", "doctor", "encode", "info", "list_models", "load_model"]
+__all__ = list(_PLACES)
 
 
 def __getattr__(name: str) -> Any:

@@ -49,6 +49,43 @@ def vivae_command(
 
 
 @app.command()
+def reconstruct(
+    source: Source,
+    output: Output,
+    model: Model = "base",
+    quality: LatentQuality = 100.0,
+    channels: Channels = None,
+    video_codec: VideoCodec = None,
+    crf: Crf = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Send a video through the VAE and back; say how near it came and what its latent costs in bits."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.reconstruct(
+                source,
+                output,
+                model=model,
+                quality=quality,
+                channels=channels,
+                codec=video_codec,
+                crf=crf,
+                device=device,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("reconstructing"),
+            )
+        )
+
+
+@app.command()
 def encode(
     source: Source,
     output: Output,
