@@ -14,14 +14,9 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivae.app.console import DEBUG_VARIABLE, Session, run
+from vivae.app.console import Session, run
 from vivae.app.options import Debug, Json, Start, amount, seconds
 from vivae.errors import FormatError, Interrupted, OutputError
-
-
-@pytest.fixture(autouse=True)
-def _no_debug(monkeypatch):
-    monkeypatch.setenv(DEBUG_VARIABLE, "0")  # set, so that what --debug leaves is undone after the test
 
 
 def verb(body):

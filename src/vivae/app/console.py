@@ -17,7 +17,6 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -106,6 +105,15 @@ class _Speed(ProgressColumn):
         return Text(f"{speed:.1f} {unit}" if speed else "", style="progress.data.speed")
 
 
+class _TerminalHandler(logging.Handler):
+    """Log records as lines on stderr, above the progress bars; rich's own handler would break them at 80 columns."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stderr.print(
+            Text(f"{record.levelname.lower()}: {record.getMessage()}", style="yellow"), soft_wrap=True
+        )
+
+
 def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
     """Run a Typer app and return the process's exit code: 0 done, 2 bad input or usage, 1 a fault of ours.
 
@@ -158,7 +166,7 @@ def _log_to_terminal() -> None:
     log = logging.getLogger("vivae")
     log.setLevel(logging.DEBUG if debugging() else logging.WARNING)
     if not log.handlers:
-        log.addHandler(RichHandler(console=stderr, show_time=False, show_path=False))
+        log.addHandler(_TerminalHandler())
 
 
 def _as_interrupt(signum: int, frame: FrameType | None) -> None:
