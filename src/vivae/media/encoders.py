@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,9 +17,7 @@ from vivae.errors import InputError, UnsupportedError
 Codec = Literal["av1", "h264", "hevc", "vp9", "ffv1"]
 
 # SVT-AV1 ignores parameters it does not know, without a word. These are shown by a test to change the output.
-SVT_KEYS = frozenset(
-    {"tune", "lossless", "keyint", "film-grain", "enable-qm", "enable-overlays", "scd", "lp"}
-)
+SVT_KEYS = frozenset({"tune", "lossless", "keyint", "film-grain", "enable-qm", "enable-overlays", "lp"})
 
 SVT_LOSSLESS_PRESET = 10  # faster ones write lossless streams that no decoder reads
 
@@ -32,7 +30,7 @@ class Encoder:
     containers: tuple[str, ...]
     crf: tuple[int, int, int] | None = None
     preset: tuple[str, str] | None = None  # the option's name, the usual value
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
     lossless: Mapping[str, str] | None = None
     even_sides: bool = False
     smallest_side: int = 1
@@ -98,6 +96,10 @@ def encoder_for(codec: str | None, suffix: str, width: int, height: int) -> Enco
             f"{codec or 'av1'} needs at least {encoder.smallest_side} lines and columns, not {width}x{height}: "
             "use vp9 or ffv1"
         )
+    if (
+        encoder.name == "ffv1" and min(width, height) < 64
+    ):  # FFmpeg's own number of slices fails for some such sizes
+        return replace(encoder, fixed=encoder.fixed | {"slices": "1"})
     return encoder
 
 

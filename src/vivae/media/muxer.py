@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.codec.context import Flags
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vivae.errors import InputError, OutputError
@@ -50,6 +50,7 @@ class MuxerSink:
         self._color, self._sar = picture.color, picture.sar
         self._tracks: TrackCopier | None = None
         self._last: int | None = None
+        self._durations: dict[int, int] = {}  # of the frames inside the encoder, by time stamp
         self._finished = False
         # Without bitexact, Matroska's random identifiers make every file differ.
         flags = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if self.suffix == ".mp4" else {})
@@ -67,7 +68,6 @@ class MuxerSink:
         context.colorspace = picture.color.matrix_code
         context.color_primaries = picture.color.primaries
         context.color_trc = picture.color.transfer
-        context.flags |= Flags.frame_duration
         if encoding.threads:
             context.thread_count = encoding.threads
 
@@ -79,12 +79,16 @@ class MuxerSink:
 
     def begin(self) -> None:
         """Start the encoder and write the header, so that what does not fit is refused before any work."""
-        self.container.start_encoding()
-        unused = self._stream.codec_context.options
-        if unused:
-            raise InputError(
-                f"the encoder does not know the options {', '.join(sorted(unused))}: check their names"
-            )
+        context = self._stream.codec_context
+        asked = ", ".join(f"{key}={value}" for key, value in context.options.items())
+        try:
+            self.container.start_encoding()
+        except OSError:
+            raise
+        except av.error.FFmpegError as error:
+            raise InputError(f"{context.name} refuses its settings ({asked}): {error.strerror}") from error
+        if context.options:  # what the encoder has not taken
+            raise InputError(f"{context.name} does not know the options {', '.join(sorted(context.options))}")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame at its time, to the nearest tick of the clock."""
@@ -96,15 +100,21 @@ class MuxerSink:
             )
         self._last = pts
         picture.pts = pts
-        picture.duration = max(1, round(frame.duration / self.time_base))
+        self._durations[pts] = max(1, round(frame.duration / self.time_base))
         picture.time_base = self.time_base
         if self._tracks is not None:
             self._tracks.advance(frame.time)
-        self.container.mux(self._stream.encode(picture))
+        self._mux(self._stream.encode(picture))
+
+    def _mux(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if packet.pts is not None:  # encoders forget durations, and no later frame tells that of the last
+                packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self.container.mux(packet)
 
     def finish(self) -> None:
         """Flush the encoder and the tracks, write the index."""
-        self.container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         if self._tracks is not None:
             self._tracks.advance()
         self.container.close()

@@ -32,7 +32,12 @@ class Orientation:
     @staticmethod
     def of(frame: av.VideoFrame) -> Orientation:
         """From the frame's display matrix: quarter turns and mirrors; anything else is ignored with a warning."""
-        side_data: Any = frame.side_data  # PyAV's stub declares a mapping with fewer keys than there are
+        try:
+            side_data: Any = frame.side_data  # PyAV's stub declares a mapping with fewer keys than there are
+        except (
+            ValueError
+        ):  # PyAV fails over kinds that it does not know, such as EXIF; then mirrors are not seen
+            return _QUARTER_TURNS.get(round(frame.rotation) % 360, Orientation())
         found = [bytes(data) for data in side_data if data.type == Type.DISPLAYMATRIX]
         if not found:
             return Orientation()
@@ -67,3 +72,10 @@ class Orientation:
         if self.transposed:
             plane = plane.T
         return np.ascontiguousarray(plane[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
+
+
+_QUARTER_TURNS = {  # counter-clockwise degrees
+    90: Orientation(True, mirror_y=True),
+    180: Orientation(False, True, True),
+    270: Orientation(True, mirror_x=True),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -213,9 +214,8 @@ def _timing(source: Source, container: InputContainer, stream: VideoStream, fps:
     frames = stream.frames or None
     if stream.duration and stream.time_base:
         duration = stream.duration * stream.time_base
-    elif "DURATION" in stream.metadata:  # Matroska's, where the container's covers the longest track
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        duration = (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
+    elif tagged := _tagged_duration(stream):
+        duration = tagged
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
     else:  # a raw stream: counting its packets costs reading, not decoding
@@ -223,6 +223,12 @@ def _timing(source: Source, container: InputContainer, stream: VideoStream, fps:
             frames = sum(1 for packet in again.demux(video_stream(again, source.path)) if packet.size)
         duration = frames / rate
     return _Timing(rate, frames, duration, variable_rate=_variable_rate(stream, frames))
+
+
+def _tagged_duration(stream: VideoStream) -> Fraction | None:
+    """Matroska's own for the track, as 00:00:01.040000000; the container's covers the longest track."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return match and (int(match[1]) * 60 + int(match[2])) * 60 + Fraction(match[3])
 
 
 def _variable_rate(stream: VideoStream, frames: int | None) -> bool | None:

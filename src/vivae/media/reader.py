@@ -65,6 +65,7 @@ class VideoReader:
         self._source = source
         self._threads = threads
         self._converter = _Converter(self.info)
+        self._declared_end: Fraction | None = None
         self._frames = self._read()
 
     def __enter__(self) -> Self:
@@ -105,6 +106,9 @@ class VideoReader:
                 pending = self._converter.convert(picture, time, duration or last_step or 1 / self.info.fps)
                 count += 1
         if pending is not None:
+            if self._declared_end is not None and count == self.info.frames:
+                # Of the last frame FFmpeg tells a guess; the length of an mp4 track is exact.
+                pending.duration = max(self._declared_end - pending.time, self.info.time_base)
             if self._end is not None:
                 pending.duration = min(pending.duration, self._end - self.start - pending.time)
             yield pending
@@ -113,12 +117,19 @@ class VideoReader:
             raise InputError(f"'{self.info.path}' has no frame in the chosen span: it is {length:g} s long")
         else:
             raise FormatError(f"'{self.info.path}' holds no frame that can be decoded")
-        self._report_missing(count)
+        if not self.start and self._end is None:
+            self._report_missing(count, pending.time + pending.duration)
 
-    def _report_missing(self, count: int) -> None:
-        declared = self.info.frames
-        if declared and count < declared and not self.start and self._end is None:
-            logger.warning("'%s' declares %d frames, %d could be read", self.info.path, declared, count)
+    def _report_missing(self, count: int, end: Fraction) -> None:
+        info = self.info
+        if info.frames is not None and count < info.frames:
+            logger.warning("'%s' declares %d frames, %d could be read", info.path, info.frames, count)
+        elif (
+            end < info.duration * Fraction(19, 20) - 2 / info.fps
+        ):  # some slack: sound may outlast the pictures
+            logger.warning(
+                "'%s' ends at %.2f s, though it says %.2f s: it may be cut off", info.path, end, info.duration
+            )
 
     def _images(self) -> Generator[_Stamped, None, None]:
         for number, path in enumerate(self._source.files):
@@ -145,6 +156,8 @@ class VideoReader:
             stream.thread_type = "AUTO"
             stream.thread_count = self._threads
             base, stamps = self.info.time_base, _Stamps()
+            if "mp4" in container.format.name and stream.start_time is not None and stream.duration:
+                self._declared_end = (stream.start_time + stream.duration) * base - self.info.origin
             if self.start and stream.start_time is not None:
                 container.seek(int((self.start + self.info.origin) / base), stream=stream)
             packets = container.demux(stream)
