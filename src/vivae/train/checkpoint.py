@@ -31,6 +31,8 @@ class Plan(TypedDict):
     best: float | None
     stale: int
     """Evaluations since the best one."""
+    gradient: float | None
+    """Running mean of the gradient's norm."""
     recipe: dict[str, Any]
     data: str
     """Identity of the training data."""

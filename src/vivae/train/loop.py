@@ -182,6 +182,7 @@ class Training:
             seconds=0.0,
             best=None,
             stale=0,
+            gradient=None,
             recipe=recipe.model_dump(mode="json"),
             data=data,
         )
@@ -240,8 +241,7 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip)
-        # The first steps of a fresh model are large by nature; later such a step is an accident.
-        if step < self.recipe.optimiser.warmup or norm < self.recipe.optimiser.skip:
+        if self.is_usual(norm.item()):
             self.optimiser.step()
             self.mean.update_parameters(self.model)
         else:
@@ -254,6 +254,15 @@ class Training:
             "learning_rate": rate,
             "gradient": norm.item(),
         }
+
+    def is_usual(self, norm: float) -> bool:
+        """Whether a gradient is near the running mean of those before; the mean follows, slowly where it is not."""
+        if not math.isfinite(norm):
+            return False
+        usual = norm if self.plan["gradient"] is None else self.plan["gradient"]
+        limit = usual * self.recipe.optimiser.skip
+        self.plan["gradient"] = usual + 0.02 * (min(norm, limit) - usual)
+        return norm <= limit
 
     def mean_model(self) -> VideoVAE:
         """The running mean of the weights, ready to run."""

@@ -90,8 +90,8 @@ class OptimiserSettings(_Settings):
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = Field(2.0, gt=0)
     """Gradients are scaled down to this norm."""
-    skip: float = Field(200.0, gt=0)
-    """A step whose gradient is larger than this is left out: one bad batch must not undo an hour."""
+    skip: float = Field(20.0, gt=1)
+    """A step whose gradient is this many times larger than usual is left out: one bad batch must not undo an hour."""
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the running mean of weights that is evaluated and saved."""
 
