@@ -105,14 +105,15 @@ class TrackCopier:
         streams = [stream for stream in self._container.streams if stream.index in self._carriers]
         if not streams:
             return
+        # The lead-in of a sound codec lies before zero. An .mp4 can say so, and Matroska where it came from Matroska;
+        # else it would delay the pictures.
+        leads_in = not self._start and (self._suffix == ".mp4" or "matroska" in self._container.format.name)
         if self._start:
             self._container.seek(int(self._shift * av.time_base))
         for packet in self._container.demux(*streams):
             if packet.pts is None:
                 continue
             time = packet.pts * packet.time_base - self._shift
-            # The lead-in of a codec lies before zero. Only .mp4 can say so; elsewhere it would delay the pictures.
-            leads_in = self._suffix == ".mp4" and not self._start
             if time < 0 and not leads_in:
                 continue
             if self._end is None or time < self._end:
@@ -157,7 +158,7 @@ class TrackCopier:
             return
         logger.warning(
             "'%s': %s track %d (%s) becomes %s, because %s cannot hold it",
-            self._path, stream.type, stream.index, stream.codec_context.name, name, self._suffix,
+            self._path, stream.type, stream.index, stream.codec_context.codec.canonical_name, name, self._suffix,
         )  # fmt: skip
 
     def _carry(self, source: Stream, target: Stream, carrier: Carrier) -> None:
@@ -167,7 +168,7 @@ class TrackCopier:
 
     def _lost(self, stream: Stream, kind: str) -> None:
         context = stream.codec_context
-        codec = context.name if context is not None else "unknown"
+        codec = context.codec.canonical_name if context is not None else "unknown"
         logger.warning(
             "'%s': %s track %d (%s) cannot travel in %s and is left out",
             self._path, kind, stream.index, codec, self._suffix,
