@@ -81,8 +81,11 @@ def test_spans_that_make_no_sense(make_clip):
             read(path, **span)
 
 
-def test_a_stream_whose_clock_starts_late_starts_at_zero(make_clip):
-    frames = read(make_clip("late.ts", codec="libx264", stamps=range(100, 106)))
+@pytest.mark.parametrize(
+    ("name", "codec"), [("late.ts", "libx264"), ("late.mpg", "mpeg2video"), ("late.mp4", "libx264")]
+)
+def test_a_stream_whose_clock_starts_late_starts_at_zero(make_clip, name, codec):
+    frames = read(make_clip(name, codec=codec, stamps=range(100, 106)))
     assert [f.time for f in frames] == [Fraction(i, 25) for i in range(6)]
 
 
@@ -130,6 +133,36 @@ def test_other_formats_become_420_with_one_warning(make_clip, caplog, pix_fmt, l
             ours.planes, planes_of(theirs.reformat(format="yuv420p", interpolation=SWS_FLAGS)), strict=True
         ):
             assert np.abs(a.astype(int) - b).max() <= 1
+
+
+def test_ten_bits_are_rounded_to_eight(make_clip):
+    path = make_clip("deep.mkv", pix_fmt="yuv420p10le")
+    for ours, theirs in zip(read(path), decoded(path), strict=True):
+        assert np.abs(ours.y - theirs.to_ndarray()[:48] / 4).max() <= 1
+
+
+def test_interlaced_film_is_told_once(make_clip, caplog):
+    read(make_clip("fields.mp4", codec="libx264", options={"x264-params": "tff=1"}))
+    assert ["interlaced" in m for m in warnings(caplog)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("a.gif", "gif", "rgb8"),
+        ("a.apng", "apng", "rgba"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+        ("a.nut", "rawvideo", "rgb24"),
+        ("a.264", "libx264", "yuv420p"),
+        ("a.flv", "flv", "yuv420p"),
+        ("a.wmv", "wmv2", "yuv420p"),
+    ],
+)
+def test_other_containers(make_clip, name, codec, pix_fmt):
+    frames = read(make_clip(name, codec=codec, pix_fmt=pix_fmt))
+    assert [f.time for f in frames] == [Fraction(i, 25) for i in range(8)]
+    expected = decoded(make_clip(name, codec=codec, pix_fmt=pix_fmt))[3].to_ndarray(format="rgb24")
+    assert np.abs(frames[3].to_rgb().astype(int) - expected).mean() < 3
 
 
 def test_full_range_stays_full_range(make_clip):

@@ -205,3 +205,44 @@ def test_a_late_sound_track_stays_late(tmp_path, make_clip):
             packets(tmp_path / "late.mp4", "audio")[0][0], abs=0.001
         )
         assert packets(path, "video")[0][0] == 0
+
+
+@pytest.mark.parametrize(("kind", "kept"), [(".mkv", 1), (".mp4", 0), (".webm", 0)])
+def test_bitmap_subtitles_are_copied_or_named(tmp_path, make_clip, caplog, kind, kept):
+    clip = make_clip("a.mkv")
+    with av.open(clip) as source, av.open(tmp_path / "b.mkv", "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        bitmaps = container.add_mux_stream("hdmv_pgs_subtitle")
+        packet = av.Packet(b"\x80\0\0")
+        packet.pts = packet.dts = packet.duration = 100
+        packet.time_base, packet.stream = Fraction(1, 1000), bitmaps
+        container.mux(packet)
+        for packet in source.demux():
+            if packet.pts is not None:
+                packet.stream = video
+                container.mux(packet)
+    path = convert(tmp_path / "b.mkv", tmp_path / f"x{kind}")
+    assert len(probe(path).subtitles) == kept
+    assert sum("cannot travel" in m and "pgs" in m for m in warnings(caplog)) == 1 - kept
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1(side)", "quad"])
+def test_surround_sound_can_be_reencoded(tmp_path, make_clip, layout):
+    clip = make_clip("a.mkv", stamps=range(25))
+    with av.open(clip) as source, av.open(tmp_path / "b.mkv", "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        sound = container.add_stream("flac", rate=44100, layout=layout)
+        channels = av.AudioLayout(layout).nb_channels
+        for packet in source.demux():
+            if packet.pts is not None:
+                packet.stream = video
+                container.mux(packet)
+        for number in range(10):
+            tone = (np.sin(np.arange(4096 * channels) * 0.05) * 9000).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(tone, "s16", layout)
+            frame.sample_rate, frame.pts, frame.time_base = 44100, number * 4096, Fraction(1, 44100)
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    path = convert(tmp_path / "b.mkv", tmp_path / "x.webm")
+    assert probe(path).audio[0].codec == "opus"
+    assert loudness(path)[-1][0] == pytest.approx(0.9, abs=0.1)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
 
+import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
@@ -17,6 +18,7 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
 _OPUS_RATE = 48000
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # what all encoders take; others are mixed to stereo
 
 
 class Carrier(Protocol):
@@ -52,14 +54,17 @@ class SoundCarrier:
         context = target.codec_context
         opus = context.codec.canonical_name == "opus"
         context.sample_rate = _OPUS_RATE if opus else source.codec_context.sample_rate
-        context.layout = source.codec_context.layout
+        context.layout = _LAYOUTS.get(source.codec_context.layout.nb_channels, "stereo")
         context.time_base = Fraction(1, context.sample_rate)
         if context.codec.audio_formats:
             context.format = context.codec.audio_formats[0]
         context.bit_rate = 64_000 * context.layout.nb_channels  # transparent for Opus, good for AAC
 
     def send(self, packet: Packet | None) -> Iterator[Packet]:
-        frames: list[AudioFrame] = self._source.decode(packet)
+        try:
+            frames: list[AudioFrame] = self._source.decode(packet)
+        except av.error.InvalidDataError:  # a damaged packet leaves a gap
+            return
         for frame in frames:
             if frame.pts is None or frame.time_base is None:
                 continue

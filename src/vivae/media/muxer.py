@@ -82,13 +82,12 @@ class MuxerSink:
         context = self._stream.codec_context
         asked = ", ".join(f"{key}={value}" for key, value in context.options.items())
         try:
-            self.container.start_encoding()
-        except OSError:
-            raise
+            context.open()
         except av.error.FFmpegError as error:
             raise InputError(f"{context.name} refuses its settings ({asked}): {error.strerror}") from error
         if context.options:  # what the encoder has not taken
             raise InputError(f"{context.name} does not know the options {', '.join(sorted(context.options))}")
+        self.container.start_encoding()
 
     def write(self, frame: Frame) -> None:
         """Encode one frame at its time, to the nearest tick of the clock."""

@@ -170,15 +170,17 @@ def frame_color(frame: av.VideoFrame, path: Path) -> ColorInfo:
 def clock_origin(container: InputContainer, stream: VideoStream) -> Fraction:
     """The file's own time at which our clock shows 0.
 
-    Most files start at 0, or a little later where a track is delayed: such a delay is kept. A file that starts a
-    second or more after 0 has a clock of its own (1.4 s in most .ts files): it is set to 0 where its first track
-    starts. Time below 0 belongs to lead-in that players do not show, unless the video itself starts there.
+    Most files start at 0, or a little later where a track is delayed: such a delay is kept. MPEG streams, and files
+    that start a second or more after 0, have a clock of their own: it is set to 0 where the first track starts. Time
+    below 0 belongs to lead-in that players do not show, unless the video itself starts there.
     """
     tracks = [*container.streams.video, *container.streams.audio]
     starts = [s.start_time * s.time_base for s in tracks if s.start_time is not None and s.time_base]
     first = min(starts, default=Fraction(0))
     own = stream.start_time * stream.time_base if stream.start_time and stream.time_base else Fraction(0)
-    return first if first >= 1 else min(own, Fraction(0))
+    if first >= 1 or container.format.name in ("mpegts", "mpeg"):
+        return first
+    return min(own, Fraction(0))
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -206,7 +208,12 @@ class _Timing:
 
 def _timing(source: Source, container: InputContainer, stream: VideoStream, fps: Fraction | None) -> _Timing:
     name = container.format.name
-    still = name.endswith("_pipe") or name == "image2" or bool(stream.disposition & Disposition.still_image)
+    still = (
+        name.endswith("_pipe")
+        or name == "image2"
+        or bool(stream.disposition & Disposition.still_image)
+        or (container.metadata.get("major_brand") in ("avif", "heic", "heix", "mif1") and stream.frames <= 1)
+    )
     if source.sequence or still:
         rate, count = fps or DEFAULT_IMAGE_FPS, len(source.files)
         return _Timing(rate, count, count / rate, is_image=not source.sequence)

@@ -217,14 +217,14 @@ class _Converter:
         if (depth := max(c.bits for c in kind.components)) > 8 and not kind.has_palette:
             words.append(f"{depth}-bit")
         if kind.is_rgb or kind.has_palette:
-            words.append("RGB")
+            words.append("RGB samples")
         elif len(kind.components) >= 3 and not kind.name.startswith(
             ("yuv420", "yuvj420", "yuva420", "nv12", "p01")
         ):
             words.append("chroma beyond 4:2:0")
         if has_alpha(picture):
             words.append("transparency")
-        if words and words != ["RGB"]:
+        if words and words != ["RGB samples"]:
             self._say("format", f"({kind.name}) is converted to 8-bit 4:2:0; lost: {', '.join(words)}")
 
     def _say(self, key: str, message: str) -> None:
