@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,9 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from vivae.errors import FormatError, InputError
 from vivae.media.color import planes_of, to_yuv420
@@ -124,9 +126,8 @@ class VideoReader:
         info = self.info
         if info.frames is not None and count < info.frames:
             logger.warning("'%s' declares %d frames, %d could be read", info.path, info.frames, count)
-        elif (
-            end < info.duration * Fraction(19, 20) - 2 / info.fps
-        ):  # some slack: sound may outlast the pictures
+        # Some slack, because the sound may outlast the pictures.
+        elif end < info.duration * Fraction(19, 20) - 2 / info.fps:
             logger.warning(
                 "'%s' ends at %.2f s, though it says %.2f s: it may be cut off", info.path, end, info.duration
             )
@@ -159,7 +160,7 @@ class VideoReader:
             if "mp4" in container.format.name and stream.start_time is not None and stream.duration:
                 self._declared_end = (stream.start_time + stream.duration) * base - self.info.origin
             if self.start and stream.start_time is not None:
-                container.seek(int((self.start + self.info.origin) / base), stream=stream)
+                _seek_before(container, stream, int((self.start + self.info.origin) / base))
             packets = container.demux(stream)
             while True:
                 try:
@@ -177,6 +178,23 @@ class VideoReader:
                     stamp = stamps.best(frame.pts, frame.dts)
                     time = None if stamp is None else stamp * base - self.info.origin
                     yield frame, time, frame.duration * base if frame.duration else None
+
+
+def _seek_before(container: InputContainer, stream: VideoStream, target: int) -> None:
+    """Go to a key frame at or before `target` (in the stream's unit).
+
+    In files without an index (MPEG-TS) FFmpeg may land behind it; the first frame decoded tells. Then from further
+    back, at last from the beginning."""
+    first = stream.start_time or 0
+    ten_seconds = int(10 / stream.time_base) if stream.time_base else 0
+    for place in (target, target - ten_seconds):
+        container.seek(max(place, first), stream=stream)
+        with suppress(av.error.InvalidDataError, av.error.EOFError):
+            frame = next(container.decode(stream), None)
+            if frame is not None and frame.pts is not None and frame.pts <= target:
+                container.seek(max(place, first), stream=stream)
+                return
+    container.seek(first, stream=stream)
 
 
 class _Converter:

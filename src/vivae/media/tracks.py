@@ -109,7 +109,8 @@ class TrackCopier:
         # else it would delay the pictures.
         leads_in = not self._start and (self._suffix == ".mp4" or "matroska" in self._container.format.name)
         if self._start:
-            self._container.seek(int(self._shift * av.time_base))
+            # Some way ahead: in files without an index a seek may land late, and packets before zero are dropped.
+            self._container.seek(int(max(self._shift - 5, self._shift - self._start) * av.time_base))
         for packet in self._container.demux(*streams):
             if packet.pts is None:
                 continue
