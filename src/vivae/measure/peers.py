@@ -78,7 +78,7 @@ PEERS: Mapping[str, Peer] = {
             {"tune": "psnr", "x264-params": _LOW_DELAY + "infinite"},
             fractional=True,
         ),
-        Peer("SVT-AV1 preset 6 all intra", "av1", "6", _AV1, {"svtav1-params": "tune=1:keyint=1"}),
+        Peer("SVT-AV1 preset 6 all intra", "av1", "6", _AV1, {"svtav1-params": "tune=1", "g": "1"}),
     )
 }
 
