@@ -30,6 +30,8 @@ class DataSettings(_Settings):
     """Side of the square training crops in pixels."""
     max_frames: int = Field(400, ge=2)
     """Frames taken from each clip at most."""
+    test_share: float = Field(0.5, gt=0, lt=1)
+    """Share of the clips (of the time, inside a single one) that only tests."""
     flip: bool = True
     reverse: bool = True
     """Play some crops backwards: motion has no preferred direction."""

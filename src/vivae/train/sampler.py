@@ -1,0 +1,92 @@
+"""Batches for training: crops of passages, a pure function of seed, step and process, so that runs can resume."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vivae.train.dataset import Passage, check_usable
+from vivae.train.recipe import DataSettings, Stage
+
+FLIPPED = np.array(
+    [4 * row + column for row in range(4) for column in (3, 2, 1, 0)]
+    + [16 + index for index in (1, 0, 3, 2)]
+    + [20 + index for index in (1, 0, 3, 2)]
+)
+"""Order of the packed channels in a mirrored picture."""
+FASTER_SHARE = 0.25
+"""Of the clips takes every second frame: larger motion."""
+WINDOW_FRAMES = 8
+
+
+def mirrored(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Packed frames (..., 24, h, w) of the horizontally mirrored picture."""
+    return packed[..., FLIPPED, :, ::-1]
+
+
+class ClipSampler:
+    """sampler(step) -> uint8 (B, T, 24, crop / 4, crop / 4), this process's share of the batch.
+
+    Passages are drawn in proportion to the root of their length: long still footage must not drown the rest.
+    """
+
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        settings: DataSettings,
+        stage: Stage,
+        *,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.passages = check_usable(list(passages), stage.frames)
+        lengths = np.sqrt([len(passage.frames) for passage in self.passages])
+        self.chances = lengths / lengths.sum()
+        self.settings, self.stage = settings, stage
+        self.seed, self.rank, self.world = seed, rank, world
+
+    def __call__(self, step: int) -> NDArray[np.uint8]:
+        rng = np.random.default_rng((self.seed, step))
+        share = max(1, self.stage.batch // self.world)
+        # Every process draws the whole batch's places and reads its own: the data do not depend on their number.
+        clips = [self._draw(rng, index // share == self.rank) for index in range(share * self.world)]
+        return np.stack([clip for clip in clips if clip is not None])
+
+    def _draw(self, rng: np.random.Generator, mine: bool) -> NDArray[np.uint8] | None:
+        frames = self.passages[rng.choice(len(self.passages), p=self.chances)].frames
+        places = rng.random(6)
+        if not mine:
+            return None
+        count = self.stage.frames
+        stride = 2 if places[0] < FASTER_SHARE and len(frames) > 2 * count else 1
+        span = (count - 1) * stride + 1
+        side = self.settings.crop // 4
+        first, top, left = (
+            int(place * (extent - size + 1))
+            for place, extent, size in zip(
+                places[1:4], (len(frames), *frames.shape[2:]), (span, side, side), strict=True
+            )
+        )
+        clip = np.asarray(frames[first : first + span : stride, :, top : top + side, left : left + side])
+        if self.settings.flip and places[4] < 0.5:
+            clip = mirrored(clip)
+        if self.settings.reverse and places[5] < 0.5:
+            clip = clip[::-1]
+        return clip
+
+
+def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[NDArray[np.uint8]]:
+    """Up to `limit` fixed windows (1, T, 24, crop / 4, crop / 4) from the middle of passages spread over the half."""
+    chosen = [
+        passages[index] for index in np.unique(np.linspace(0, len(passages) - 1, limit).round().astype(int))
+    ]
+    windows = []
+    for passage in chosen:
+        frames, side = passage.frames, crop // 4
+        count = min(WINDOW_FRAMES, len(frames))
+        first = (len(frames) - count) // 2
+        top, left = (frames.shape[2] - side) // 2, (frames.shape[3] - side) // 2
+        part = frames[first : first + count, :, top : top + side, left : left + side]
+        windows.append(np.ascontiguousarray(part)[None])
+    return windows
