@@ -222,7 +222,7 @@ class VvaReader:
         if not self.path.is_file():
             raise InputError(f"there is no file '{path}'")
         self._name = f"'{path}'"
-        self._size = self.path.stat().st_size
+        self.size = self.path.stat().st_size
         self._file = self.path.open("rb")
         self._body_end: int | None = None
         try:
@@ -264,7 +264,7 @@ class VvaReader:
             if chunk.kind != b"GRUP":
                 continue
             group = self._parse(Group, chunk)
-            if group.first != expected or (fresh and not group.key) or not group.spans:
+            if group.first != expected or (fresh and not group.key) or not 0 < group.frames <= MAX_GROUP:
                 raise FormatError(f"{self._name} is damaged: frames are missing before frame {group.first}")
             if group.end * self.header.time_base + self.header.origin > LONGEST:
                 raise FormatError(f"{self._name} is damaged: the times of frame {group.first} are impossible")
@@ -290,18 +290,18 @@ class VvaReader:
             offset = chunk.end
 
     def _chunk(self, offset: int) -> Chunk:
-        if offset >= self._size:
-            raise self._truncated()
+        if offset >= self.size:
+            raise self.truncated()
         self._file.seek(offset)
         front = self._file.read(_FRAME.size)
         if len(front) < _FRAME.size:
-            raise self._truncated()
+            raise self.truncated()
         kind, length, checksum = _FRAME.unpack(front)
         if not kind.isalpha() or length > MAX_CHUNK:
             raise FormatError(f"{self._name} is damaged at byte {offset}")
         end = offset + _FRAME.size + length
-        if end > self._size:
-            raise self._truncated()
+        if end > self.size:
+            raise self.truncated()
         content = self._file.read(length)
         if _checksum(kind, content) != checksum:
             raise FormatError(f"{self._name} is damaged at byte {offset}: a checksum is wrong")
@@ -329,9 +329,9 @@ class VvaReader:
         return header
 
     def _tail(self) -> Tail:
-        chunk = self._chunk(max(len(SIGNATURE), self._size - _TAIL_BYTES))
+        chunk = self._chunk(max(len(SIGNATURE), self.size - _TAIL_BYTES))
         if chunk.kind != b"TAIL":
-            raise self._truncated()
+            raise self.truncated()
         return self._parse(Tail, chunk)
 
     def _stored_index(self) -> Index:
@@ -355,7 +355,8 @@ class VvaReader:
             complete = False
         return Index(frames, ticks, tuple(keys), complete)
 
-    def _truncated(self) -> FormatError:
+    def truncated(self) -> FormatError:
+        """The error that names this file as cut off."""
         return FormatError(f"{self._name} is truncated: its end is missing")
 
 

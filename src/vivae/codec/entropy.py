@@ -10,6 +10,7 @@ Nothing here depends on floating point: the frequencies of a table are exactly t
 What this does not do: predict. Which table a symbol gets is the business of `vivae.vae.prior`.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 import constriction
@@ -184,6 +185,7 @@ def check_coder() -> None:
         )
 
 
+@lru_cache(maxsize=8)
 @torch.no_grad()
 def check_prior(prior: IntegerPrior, rows: int, columns: int) -> None:
     """Raise UnsupportedError where this machine computes the prior inexactly, at latents of rows x columns.
