@@ -12,7 +12,7 @@ from vivae.media import ColorInfo, Frame, open_video, open_writer, pack, unpack
 from vivae.train.cleaning import Cleaner
 from vivae.train.dataset import find_clips, prepare, scale_frame, target_size
 from vivae.train.recipe import DataSettings, Stage
-from vivae.train.sampler import ClipSampler, mirrored, evaluation_windows
+from vivae.train.sampler import ClipSampler, evaluation_windows, mirrored
 
 SETTINGS = DataSettings(crop=32, min_side=32)
 
@@ -185,7 +185,7 @@ def test_real_video_is_scaled_to_the_classic_size(bikes, tmp_path):
     batch = ClipSampler(data.train, settings, Stage(batch=1, frames=2), seed=0)(0)
     assert batch.shape == (1, 2, 24, 56, 56)
     assert batch.std() > 10
-    assert evaluation_windows(data.test, 224, 3)[0].shape[2:] == (24, 56, 56)
+    assert evaluation_windows(data.test, 224, 3)[0].frames.shape[1:] == (24, 56, 56)
 
 
 def test_sizes():

@@ -29,6 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 from vivae.errors import Interrupted, VivaeError
 from vivae.train.checkpoint import FILE, Plan, generator_of, load_checkpoint, save_checkpoint
 from vivae.train.recipe import Recipe, Stage
+from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VideoVAE
 from vivae.vae.objective import Objective, negative_elbo, train_step
 
@@ -133,9 +134,11 @@ def catch_signals() -> Iterator[list[int]]:
             signal.signal(name, handler)
 
 
-def unpack_batch(batch: NDArray[np.uint8], stride: int, device: torch.device) -> Tensor:
-    """uint8 (B, T * s, P, h, w) -> float (B, T, s * P, h, w) in [0, 1], s frames folded into a step."""
-    clips = torch.from_numpy(batch).to(device).float() / 255
+def unpack_batch(batch: NDArray[np.uint8], config: VAEConfig, device: torch.device) -> Tensor:
+    """uint8 (B, T * s, 24, h, w) -> float (B, T, P, h, w) in [0, 1]: s frames and the model's planes a step."""
+    stride = config.temporal_stride
+    planes = batch[:, : batch.shape[1] // stride * stride, : sum(PLANES[config.colour])]
+    clips = torch.from_numpy(np.ascontiguousarray(planes)).to(device).float() / 255
     b, t, p, h, w = clips.shape
     return clips.reshape(b, t // stride, stride * p, h, w)
 
@@ -228,7 +231,7 @@ class Training:
         steps = plan["steps"] or self.recipe.budget.steps
         index, _ = self.recipe.stage_at(step, steps)
         workers = self.workers
-        clips = unpack_batch(self.samplers[index](step), self.model.config.temporal_stride, workers.device)
+        clips = unpack_batch(self.samplers[index](step), self.model.config, workers.device)
         generator = generator_of(self.recipe.seed, step, workers.rank, workers.device)
         quality, kept = self.draw(len(clips), generator)
         rate = self.learning_rate(step, steps)
@@ -278,7 +281,7 @@ class Training:
         unroll = Unroll(self.mean_model(), self.objective, None)
         totals = np.zeros(3)
         for index, window in enumerate(self.windows):
-            clips = unpack_batch(window, self.model.config.temporal_stride, self.workers.device)
+            clips = unpack_batch(window, self.model.config, self.workers.device)
             whole = torch.full((len(clips),), self.model.config.latent_channels, device=clips.device)
             for value in EVALUATION_QUALITIES:
                 generator = generator_of(self.recipe.seed, index, 0, clips.device)

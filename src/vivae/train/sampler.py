@@ -76,8 +76,8 @@ class ClipSampler:
         return clip
 
 
-def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[NDArray[np.uint8]]:
-    """Up to `limit` fixed windows (1, T, 24, crop / 4, crop / 4) from the middle of passages spread over the half."""
+def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[Passage]:
+    """Up to `limit` fixed windows (T, 24, crop / 4, crop / 4) from the middle of passages spread over the half."""
     chosen = [
         passages[index] for index in np.unique(np.linspace(0, len(passages) - 1, limit).round().astype(int))
     ]
@@ -88,5 +88,5 @@ def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> li
         first = (len(frames) - count) // 2
         top, left = (frames.shape[2] - side) // 2, (frames.shape[3] - side) // 2
         part = frames[first : first + count, :, top : top + side, left : left + side]
-        windows.append(np.ascontiguousarray(part)[None])
+        windows.append(Passage(np.ascontiguousarray(part), passage.clip))
     return windows
