@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vivae.app.doctor import doctor as doctor
+    from vivae.app.training import train as train
     from vivae.errors import VivaeError as VivaeError
+    from vivae.tasks.bench_vae import bench_vae as bench_vae
+    from vivae.tasks.compress import compress as compress
+    from vivae.tasks.compress import decompress as decompress
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.info import info as info
@@ -23,13 +27,17 @@ __version__ = "0.1.0"
 _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
+    "bench_vae": "vivae.tasks.bench_vae",
+    "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
+    "decompress": "vivae.tasks.compress",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",
     "reconstruct": "vivae.tasks.reconstruct",
+    "train": "vivae.train",
 }
 
 __all__ = list(_PLACES)
@@ -38,7 +46,9 @@ __all__ = list(_PLACES)
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'vivae' has no attribute {name!r}")
-    value = getattr(import_module(_PLACES[name]), name)
+    module = import_module(_PLACES[name])
+    # `vivae.train` is a package that can be called.
+    value = module if module.__name__ == f"vivae.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

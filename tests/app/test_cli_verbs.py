@@ -40,6 +40,43 @@ def test_encode_and_decode(vivae_json, bikes, small_model, tmp_path):
     assert probe(out).size_bytes > 5 * 640 * 272 * 3 / 2
 
 
+def test_compress_and_decompress(vivae_json, bikes, small_model, tmp_path):
+    packed, out = tmp_path / "clip.vva", tmp_path / "out.mkv"
+    span = ("--start", "1", "--end", "0:01.2")
+    made = vivae_json("compress", bikes, "-o", packed, "--model", small_model, "--quality", "30", *span)
+    assert made["size_bytes"] == packed.stat().st_size
+    found = vivae_json("info", packed)
+    assert (found["kind"], found["frames"], found["intact"]) == ("compressed", 5, True)
+    back = vivae_json("decompress", packed, "-o", out, "--model", small_model, "--video-codec", "ffv1")
+    assert back["frames"] == 5
+    assert (probe(out).width, probe(out).height) == (640, 272)
+
+
+def test_best_effort_saves_what_it_can(vivae_command, vivae_json, bikes, small_model, tmp_path):
+    packed, out = tmp_path / "clip.vva", tmp_path / "out.mkv"
+    options = ("--model", small_model, "--end", "0.4", "--key-interval", "2", "--quality", "90")
+    vivae_json("compress", bikes, "-o", packed, *options)
+    packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
+    code, _, err = vivae_command("decompress", packed, "-o", out, "--model", small_model)
+    assert code == 2
+    assert "truncated" in err
+    assert not out.exists()
+    code, text, err = vivae_command(
+        "decompress", packed, "-o", out, "--model", small_model, "--best-effort", "--json"
+    )
+    assert code == 0
+    assert 0 < json.loads(text)["frames"] < 10
+    assert "clip.vva" in err
+
+
+def test_bench_vae_says_which_data_are_missing(vivae_command, small_model, tmp_path):
+    code, _, err = vivae_command(
+        "bench", "vae", "--data", tmp_path, "-o", tmp_path / "out", "--model", small_model
+    )
+    assert code == 2
+    assert "--data" in err
+
+
 def test_info(vivae_command, vivae_json, bikes, small_model):
     assert vivae_json("info", bikes)["frames"] == 250
     assert vivae_json("info", small_model)["config"]["name"] == "small"
@@ -71,6 +108,12 @@ def test_doctor(vivae_command):
         ("encode", "bikes.mp4", "-o", "z.npz"),
         ("encode", "bikes.mp4"),
         ("decode", "bikes.mp4", "-o", "out.mp4"),
+        ("compress", "bikes.mp4", "-o", "out.mp4"),
+        ("compress", "bikes.mp4", "-o", "out.vva", "--quality", "50", "--size", "2M"),
+        ("compress", "bikes.mp4", "-o", "out.vva", "--size", "large"),
+        ("compress", "bikes.mp4", "-o", "out.vva", "--codec", "mp3"),
+        ("decompress", "bikes.mp4", "-o", "out.mp4"),
+        ("decompress", "missing.vva", "-o", "out.mp4"),
         ("info", "missing.mp4"),
         ("info", "damaged.mp4"),
     ],
@@ -84,7 +127,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     (tmp_path / "damaged.mp4").write_bytes(bikes.read_bytes()[2000:9000])
     (tmp_path / "taken.mp4").write_bytes(b"something dear")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    if arguments[0] in ("reconstruct", "encode") and "--model" not in arguments:
+    if arguments[0] in ("reconstruct", "encode", "compress") and "--model" not in arguments:
         arguments = (*arguments, "--model", small_model)
     code, out, err = vivae_command(*arguments)
     assert code == 2

@@ -43,13 +43,20 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def verbs():
-    return [command.name or command.callback.__name__ for command in app.registered_commands]
+    """`info`, `bench vae`, ..."""
+    groups = {"": app} | {f"{group.name} ": group.typer_instance for group in app.registered_groups}
+    return [
+        prefix + (command.name or command.callback.__name__)
+        for prefix, group in groups.items()
+        for command in group.registered_commands
+    ]
 
 
 @pytest.mark.parametrize("verb", verbs())
 def test_every_verb_is_a_function_of_the_package(verb):
-    assert callable(getattr(vivae, verb))
-    assert verb in vivae.__all__
+    name = verb.replace(" ", "_")
+    assert callable(getattr(vivae, name))
+    assert name in vivae.__all__
 
 
 @pytest.mark.parametrize("verb", verbs())

@@ -4,13 +4,31 @@ Nothing is computed here, and torch is not imported until a verb needs it.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import vivae
 from vivae.app.console import FAULT, Session
-from vivae.app.options import Debug, Device, End, Force, Json, Model, Output, Source, Start, Threads
+from vivae.app.options import (
+    Channels,
+    Crf,
+    Debug,
+    Device,
+    End,
+    Force,
+    Json,
+    LatentQuality,
+    Model,
+    Output,
+    OwnModel,
+    Source,
+    Start,
+    Threads,
+    VideoCodec,
+    amount,
+    known_device,
+)
 
 app = typer.Typer(
     help="Video through variational autoencoders: train, reconstruct, encode and compress, on an ordinary CPU.",
@@ -20,24 +38,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-LatentQuality = Annotated[
-    float,
-    typer.Option("--quality", min=0, max=100, help="Fineness of the latent: 0 coarse, 100 fine."),
-]
-Channels = Annotated[
-    int | None,
-    typer.Option(
-        "--channels", help="Keep only that many leading latent channels: base works with 16 and 32 too."
-    ),
-]
-VideoCodec = Annotated[
-    str | None,
-    typer.Option(
-        "--video-codec", help="av1, h264, hevc, vp9 or ffv1, for .mp4, .mkv and .webm. [default: av1]"
-    ),
-]
-Crf = Annotated[float | None, typer.Option("--crf", help="Quality of that codec, on its own scale.")]
-
 
 @app.callback(invoke_without_command=True)
 def vivae_command(
@@ -46,6 +46,51 @@ def vivae_command(
     if version:
         typer.echo(f"vivae {vivae.__version__}")
         raise typer.Exit
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe's path, or a shipped one's name.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="A folder with videos and images.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where the model goes. [default: runs/NAME]"),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="Instead of the recipe's budget.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Instead of the recipe's budget.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", callback=known_device, help="cpu, cuda, cuda:N. [default: cuda if any]"),
+    ] = None,
+    threads: Threads = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Start anew in a folder that holds a training.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on footage: cleans it, splits it in halves, trains on one and measures on the other."""
+    with Session(as_json, kept="The last checkpoint, if any, is kept: --resume goes on from it.") as session:
+        session.show(
+            vivae.train(
+                recipe,
+                data,
+                output=output,
+                minutes=minutes,
+                steps=steps,
+                resume=resume,
+                force=force,
+                device=device,
+                progress=session.stage_progress({"training": "steps/s"}),
+            )
+        )
 
 
 @app.command()
@@ -81,6 +126,94 @@ def reconstruct(
                 end=end,
                 force=force,
                 progress=session.progress("reconstructing"),
+            )
+        )
+
+
+@app.command()
+def compress(
+    source: Source,
+    output: Output,
+    quality: Annotated[
+        float | None, typer.Option("--quality", min=0, max=100, help="0 small, 100 good. [default: 50]")
+    ] = None,
+    ratio: Annotated[
+        float | None, typer.Option("--ratio", help="Times smaller than the raw 8-bit 4:2:0 frames.")
+    ] = None,
+    bitrate: Annotated[
+        float | None, typer.Option("--bitrate", metavar="B", parser=amount, help="Bits a second: 300k, 1.5M.")
+    ] = None,
+    size: Annotated[
+        float | None, typer.Option("--size", metavar="S", parser=amount, help="Bytes of the file: 700k, 2M.")
+    ] = None,
+    codec: Annotated[str, typer.Option("--codec", help="latent: the pure VAE codec.")] = "latent",
+    key_interval: Annotated[
+        int, typer.Option("--key-interval", min=1, help="Frames from one seekable frame to the next.")
+    ] = 64,
+    model: Model = "base",
+    device: Device = "cpu",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compress a video or image into a .vva file: to a quality, or to a size within 5 per cent."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.compress(
+                source,
+                output,
+                quality=quality,
+                ratio=ratio,
+                bitrate=bitrate,
+                size=size,
+                codec=codec,
+                key_interval=key_interval,
+                model=model,
+                device=device,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("compressing"),
+            )
+        )
+
+
+@app.command()
+def decompress(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A .vva file.")],
+    output: Output,
+    best_effort: Annotated[
+        bool, typer.Option("--best-effort", help="Of a damaged file, write the frames before the damage.")
+    ] = False,
+    model: OwnModel = None,
+    video_codec: VideoCodec = None,
+    crf: Crf = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a video of a .vva file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.decompress(
+                source,
+                output,
+                best_effort=best_effort,
+                model=model,
+                codec=video_codec,
+                crf=crf,
+                device=device,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("decompressing"),
             )
         )
 
@@ -122,9 +255,7 @@ def encode(
 def decode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A file that `vivae encode` wrote.")],
     output: Output,
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model's path, where it is not a shipped one.")
-    ] = None,
+    model: OwnModel = None,
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
@@ -145,6 +276,51 @@ def decode(
                 device=device,
                 force=force,
                 progress=session.progress("decoding"),
+            )
+        )
+
+
+bench = typer.Typer(help="Measure, and write raw points and tables.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command("vae")
+def bench_vae(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
+    model: Model = "base",
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Of each clip, at most.")] = 64,
+    clips: Annotated[
+        list[str] | None, typer.Option("--clip", help="Only this clip; may be repeated. [default: all]")
+    ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part",
+            help="reconstruction, codec, speed or memory; may be repeated. [default: all but memory]",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model's reconstruction, its codec against others, speed and memory; an interrupted run goes on."""
+    with Session(
+        as_json, kept="What was measured so far is kept: run the same command again to go on."
+    ) as session:
+        chosen: dict[str, Any] = {"parts": parts} if parts else {}
+        session.show(
+            vivae.bench_vae(
+                data,
+                output,
+                model=model,
+                frames=frames,
+                threads=threads,
+                clips=clips or (),
+                progress=session.share_progress(),
+                **chosen,
             )
         )
 

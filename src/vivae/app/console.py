@@ -19,11 +19,11 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -51,8 +51,7 @@ class Session:
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            _Speed(),
+            _Done(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=stderr,
@@ -70,21 +69,36 @@ class Session:
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted(f"Interrupted. {self._kept}") from error
 
-    def progress(self, label: str, unit: str = "fps") -> Callable[[int, int | None], None]:
-        """A callable for the library: progress(done, total), total None while it is not known."""
-        task = None
+    def progress(self, label: str) -> Callable[[int, int | None], None]:
+        """For work on frames: progress(done, total), total None while it is not known."""
+        stage = self.stage_progress({})
+        return lambda done, total: stage(label, done, total)
 
-        def report(done: int, total: int | None) -> None:
-            nonlocal task
-            if task is None:
-                task = self._bars.add_task(label, total=total, unit=unit)
-            self._bars.update(task, completed=done, total=total)
+    def stage_progress(self, units: Mapping[str, str]) -> Callable[[str, int, int | None], None]:
+        """For work in several parts, a bar each: progress(part, done, total). units: other than fps, by part."""
+        tasks: dict[str, TaskID] = {}
+
+        def report(part: str, done: int, total: int | None) -> None:
+            if part not in tasks:
+                tasks[part] = self._bars.add_task(part, total=total, unit=units.get(part, "fps"))
+            self._bars.update(tasks[part], completed=done, total=total)
+
+        return report
+
+    def share_progress(self) -> Callable[[str, float], None]:
+        """For work that counts no frames: progress(what is being done, share of the whole)."""
+        task = self._bars.add_task("", total=1.0, visible=False)
+
+        def report(label: str, share: float) -> None:
+            self._bars.update(task, completed=share, description=label, visible=True)
 
         return report
 
     def show(self, result: Mapping[str, Any]) -> None:
         """Print a verb's result to stdout: JSON when asked for, else a table a person reads."""
         self._bars.stop()
+        if not result:  # all but the first process of a distributed training
+            return
         plain = _plain(result)
         if self._as_json:
             sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
@@ -96,13 +110,17 @@ class Session:
             out.print(Text.assemble((f"{key:<{width}}", "bold"), "  ", value))
 
 
-class _Speed(ProgressColumn):
-    """Steps per second; the task's own field names the unit."""
+class _Done(ProgressColumn):
+    """How far a task is: steps done and steps a second in the task's own unit, or a share of the whole."""
 
     def render(self, task: Task) -> Text:
+        unit = task.fields.get("unit")
+        if unit is None:
+            return Text(f"{task.percentage:.0f} %", style="progress.percentage")
         speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit", "fps")
-        return Text(f"{speed:.1f} {unit}" if speed else "", style="progress.data.speed")
+        total = "?" if task.total is None else f"{task.total:.0f}"
+        rate = f" {speed:.1f} {unit}" if speed else ""
+        return Text(f"{task.completed:.0f}/{total}{rate}", style="progress.download")
 
 
 class _TerminalHandler(logging.Handler):

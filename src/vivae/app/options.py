@@ -1,4 +1,4 @@
-"""The options that every verb shares, said once, and how times and sizes are written on the command line."""
+"""The options that several verbs share, said once, and how times and sizes are written on the command line."""
 
 import logging
 import os
@@ -42,9 +42,9 @@ def _use_threads(count: int | None) -> int | None:
     return count
 
 
-def _known_device(name: str) -> str:
+def known_device(name: str | None) -> str | None:
     """Refuse a device that is not there before any work is begun."""
-    if name == "cpu":
+    if name in (None, "cpu"):
         return name
     import torch
 
@@ -69,7 +69,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Whe
 Model = Annotated[
     str, typer.Option("--model", help="A shipped model's name, or the folder of a trained one.")
 ]
-Device = Annotated[str, typer.Option("--device", callback=_known_device, help="cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", callback=known_device, help="cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -96,3 +96,23 @@ Debug = Annotated[
         hidden=True,
     ),
 ]
+LatentQuality = Annotated[
+    float,
+    typer.Option("--quality", min=0, max=100, help="Fineness of the latent: 0 coarse, 100 fine."),
+]
+Channels = Annotated[
+    int | None,
+    typer.Option(
+        "--channels", help="Keep only that many leading latent channels: base works with 16 and 32 too."
+    ),
+]
+OwnModel = Annotated[
+    str | None, typer.Option("--model", help="The model that made the file, where it is not a shipped one.")
+]
+VideoCodec = Annotated[
+    str | None,
+    typer.Option(
+        "--video-codec", help="av1, h264, hevc, vp9 or ffv1, for .mp4, .mkv and .webm. [default: av1]"
+    ),
+]
+Crf = Annotated[float | None, typer.Option("--crf", help="Quality of that codec, on its own scale.")]

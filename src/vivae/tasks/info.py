@@ -1,10 +1,11 @@
-"""`info`: what a file is, read from its head: a video or image, a latent file, or a model."""
+"""`info`: what a file is, a video or image, a compressed file, latents, or a model."""
 
 import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vivae.codec.describe import describe
 from vivae.media import probe
 from vivae.tasks.features import is_latent_file, read_header
 from vivae.vae.zoo import list_models, load_model, notes_of, resolve
@@ -14,6 +15,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Describe a file, or a shipped model by its name. `kind` says which of the following keys to expect.
 
     video, image: size, rate, duration, codec, colour, tracks, metadata. latents: model, quality, shape.
+    compressed: model, quality, rates, what the bytes are spent on, whether it is intact.
     model: configuration, parameters, SHA-256 and what its training noted.
     Raises InputError for a missing or foreign file, FormatError for a damaged one.
     """
@@ -21,6 +23,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _model(resolve(str(path)))
     if Path(path).suffix == ".safetensors":
         return _latents(path) if is_latent_file(path) else _model(path)
+    if Path(path).suffix.lower() == ".vva":
+        return describe(path)
     return _video(path)
 
 
