@@ -2,8 +2,11 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -166,3 +169,36 @@ def test_a_process_of_its_own(bikes, small_model, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar where nobody watches
     assert "frames" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_verb_leaves_nothing_and_says_so(bikes, small_model, tmp_path, number):
+    command = f"-m vivae encode {bikes} -o {tmp_path}/z.safetensors --model {small_model} --threads 1"
+    process = subprocess.Popen([sys.executable, *command.split()], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any(tmp_path.iterdir()):  # until it has begun to write
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.startswith("vivae: Interrupted.")
+    assert err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(bikes, small_model, tmp_path):
+    def small_disk():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = f"-m vivae encode {bikes} -o {tmp_path}/z.safetensors --model {small_model} --end 1 --threads 1"
+    done = subprocess.run(
+        [sys.executable, *command.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_disk,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not any(tmp_path.iterdir())
