@@ -221,7 +221,7 @@ class VvaReader:
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"there is no file '{path}'")
-        self._name = f"'{path}'"
+        self.name = f"'{path}'"
         self.size = self.path.stat().st_size
         self._file = self.path.open("rb")
         self._body_end: int | None = None
@@ -265,9 +265,9 @@ class VvaReader:
                 continue
             group = self._parse(Group, chunk)
             if group.first != expected or (fresh and not group.key) or not 0 < group.frames <= MAX_GROUP:
-                raise FormatError(f"{self._name} is damaged: frames are missing before frame {group.first}")
+                raise FormatError(f"{self.name} is damaged: frames are missing before frame {group.first}")
             if group.end * self.header.time_base + self.header.origin > LONGEST:
-                raise FormatError(f"{self._name} is damaged: the times of frame {group.first} are impossible")
+                raise FormatError(f"{self.name} is damaged: the times of frame {group.first} are impossible")
             fresh, expected = False, group.first + group.frames
             yield group
 
@@ -298,17 +298,17 @@ class VvaReader:
             raise self.truncated()
         kind, length, checksum = _FRAME.unpack(front)
         if not kind.isalpha() or length > MAX_CHUNK:
-            raise FormatError(f"{self._name} is damaged at byte {offset}")
+            raise FormatError(f"{self.name} is damaged at byte {offset}")
         end = offset + _FRAME.size + length
         if end > self.size:
             raise self.truncated()
         content = self._file.read(length)
         if _checksum(kind, content) != checksum:
-            raise FormatError(f"{self._name} is damaged at byte {offset}: a checksum is wrong")
+            raise FormatError(f"{self.name} is damaged at byte {offset}: a checksum is wrong")
         return Chunk(kind, content, offset, end)
 
     def _parse(self, record: type[R], chunk: Chunk) -> R:
-        cursor = Cursor(chunk.content, self._name)
+        cursor = Cursor(chunk.content, self.name)
         found = read_record(record, cursor)
         if cursor.left:
             raise cursor.damaged("a chunk is longer than what it holds")
@@ -316,16 +316,16 @@ class VvaReader:
 
     def _header(self) -> Header:
         if self._file.read(len(SIGNATURE)) != SIGNATURE:
-            raise FormatError(f"{self._name} is no .vva file, or its first bytes are damaged")
+            raise FormatError(f"{self.name} is no .vva file, or its first bytes are damaged")
         chunk = self._chunk(len(SIGNATURE))
         if chunk.kind != b"HEAD":
-            raise FormatError(f"{self._name} is damaged: it does not begin with a header")
-        version = Whole(0, WIDEST).read(Cursor(chunk.content, self._name))
+            raise FormatError(f"{self.name} is damaged: it does not begin with a header")
+        version = Whole(0, WIDEST).read(Cursor(chunk.content, self.name))
         if version > VERSION:
-            raise UnsupportedError(f"{self._name} was made by a newer vivae (format {version}): update vivae")
+            raise UnsupportedError(f"{self.name} was made by a newer vivae (format {version}): update vivae")
         header = self._parse(Header, chunk)
         if header.width * header.height > MAX_PIXELS:
-            raise FormatError(f"{self._name} claims frames of {header.width}x{header.height}: it is damaged")
+            raise FormatError(f"{self.name} claims frames of {header.width}x{header.height}: it is damaged")
         return header
 
     def _tail(self) -> Tail:
@@ -337,7 +337,7 @@ class VvaReader:
     def _stored_index(self) -> Index:
         chunk = self._chunk(self._tail().index)
         if chunk.kind != b"INDX":
-            raise FormatError(f"{self._name} is damaged: its end points elsewhere")
+            raise FormatError(f"{self.name} is damaged: its end points elsewhere")
         return self._parse(Index, chunk)
 
     def _scanned_index(self) -> Index:
@@ -357,7 +357,7 @@ class VvaReader:
 
     def truncated(self) -> FormatError:
         """The error that names this file as cut off."""
-        return FormatError(f"{self._name} is truncated: its end is missing")
+        return FormatError(f"{self.name} is truncated: its end is missing")
 
 
 def _checksum(kind: bytes, content: bytes) -> int:

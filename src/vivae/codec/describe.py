@@ -24,7 +24,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             for chunk in reader.chunks():
                 kind = {b"SIDE": "sound_and_more", b"GRUP": "other_frames"}.get(chunk.kind, "overhead")
-                if chunk.kind == b"GRUP" and read_record(Group, Cursor(chunk.content, str(path))).key:
+                if chunk.kind == b"GRUP" and read_record(Group, Cursor(chunk.content, reader.name)).key:
                     kind, keys = "key_frames", keys + 1
                 spent[kind] += chunk.end - chunk.offset
         except FormatError as error:

@@ -153,8 +153,8 @@ def header_of(info: VideoInfo, first: Frame, vae: VideoVAE, units: int) -> Heade
     """What a file says about a video whose first frame is `first`."""
     return Header(
         version=VERSION,
-        width=info.width,
-        height=info.height,
+        width=first.width,
+        height=first.height,
         fps=info.fps,
         time_base=info.time_base,
         origin=first.time,

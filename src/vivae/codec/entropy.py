@@ -107,10 +107,10 @@ class SymbolWriter:
 class SymbolReader:
     """Undoes `SymbolWriter`. Data that no writer made give a FormatError, here or at `finish`, or other symbols."""
 
-    def __init__(self, tables: Tables, data: bytes):
+    def __init__(self, tables: Tables, data: bytes, name: str = "a file"):
+        self._tables, self._name = tables, name
         if len(data) % 4:
-            raise FormatError("coded symbols are not whole words")
-        self._tables = tables
+            raise self._damaged("they are not whole words")
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
 
     def code(self, tables: Integers, values: Integers | None = None) -> Integers:
@@ -125,7 +125,7 @@ class SymbolReader:
             beyond = found > reach
             found[beyond] = self._escapes(int(beyond.sum()))
         except AssertionError as error:  # how constriction reports data that no encoder can have made
-            raise FormatError("coded symbols are damaged") from error
+            raise self._damaged("nothing is coded so") from error
         return found
 
     def _escapes(self, count: int) -> Integers:
@@ -146,7 +146,10 @@ class SymbolReader:
     def finish(self) -> None:
         """Check that all was read. Raises FormatError where data are left."""
         if not self._coder.maybe_exhausted():
-            raise FormatError("coded symbols are damaged: some are left over")
+            raise self._damaged("some are left over")
+
+    def _damaged(self, what: str) -> FormatError:
+        return FormatError(f"the symbols in {self._name} are damaged: {what}")
 
 
 def _grouped(tables: Integers) -> tuple[Integers, list[tuple[int, slice]]]:

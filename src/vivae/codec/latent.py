@@ -177,11 +177,11 @@ class Step(NamedTuple):
 
 
 class LatentDecoder:
-    """Groups in, symbols or frames out; mirrors `LatentEncoder`. Raises FormatError for damaged groups."""
+    """Groups in, symbols or frames out; mirrors `LatentEncoder`. Raises FormatError for damaged groups of `name`."""
 
-    def __init__(self, model: VideoVAE, header: Header):
+    def __init__(self, model: VideoVAE, header: Header, name: str = "a file"):
         _check_codable(model)
-        self._model, self._header = model, header
+        self._model, self._header, self._name = model, header, name
         self._stream = SymbolStream(model, Layout(model.config, header.height, header.width), header.quality)
 
     def steps(self, groups: Iterable[Group]) -> Iterator[Step]:
@@ -190,7 +190,7 @@ class LatentDecoder:
         for group in groups:
             if group.key:
                 self._stream.restart()
-            reader = SymbolReader(self._stream.tables, group.payload)
+            reader = SymbolReader(self._stream.tables, group.payload, self._name)
             ticks = [span.ticks for span in group.spans for _ in range(span.count)]
             tick = group.start
             for at in range(0, len(ticks), size):
@@ -236,7 +236,7 @@ def decode_frames(
             raise reader.truncated()
         begin = [key for key in index.keys if header.origin + key.start * header.time_base <= start]
         groups = reader.groups(begin[-1] if begin else None)
-        for frame in LatentDecoder(model, header).frames(groups):
+        for frame in LatentDecoder(model, header, reader.name).frames(groups):
             if frame.time < start:
                 continue
             if end is not None and frame.time >= end:
@@ -275,7 +275,7 @@ def symbols_digest(path: str | os.PathLike[str], *, model: str | Path | None = N
     """SHA-256 over all symbols of a file as little-endian int32: equal on every machine that decodes it rightly."""
     digest = hashlib.sha256()
     with VvaReader(path) as reader:
-        decoder = LatentDecoder(model_of(reader, model), reader.header)
+        decoder = LatentDecoder(model_of(reader, model), reader.header, reader.name)
         for step in decoder.steps(reader.groups()):
             digest.update(step.symbols.numpy().astype("<i4").tobytes())
     return digest.hexdigest()
