@@ -247,7 +247,7 @@ def decode_frames(
     except FormatError as error:
         if not best_effort or not count:
             raise
-        logger.warning("%s; the %d frames before that are kept", error, count)
+        logger.warning("%s; kept are the frames before that: %d", error, count)
     if not count:
         raise InputError(f"'{reader.path}' has no frame in the chosen span")
 
