@@ -8,7 +8,7 @@ One call handles one step (one frame, or `temporal_stride` of them); all that pa
 
 Shapes: B clips, P packed channels (24 a frame in 4:2:0), h = H/4 and w = W/4; the latent has L channels and lies
 at H/stride, W/stride. Pictures are float32 in [0, 1] (code value / 255). Latents are in quantiser steps:
-rounding them gives the symbols that a file stores.
+`quantise` makes of them the whole symbols that a file stores.
 """
 
 from typing import NamedTuple
@@ -20,6 +20,10 @@ from vivae.vae.blocks import QualityGain
 from vivae.vae.config import VAEConfig
 from vivae.vae.networks import Decoder, Encoder, memory_level
 from vivae.vae.prior import IntegerPrior, frequency_tables
+
+
+DEAD_ZONE = (0.66, 0.54)
+"""Fraction of a step, at quality 0 and at 1, from which a value is rounded away from zero."""
 
 
 class VAEState(NamedTuple):
@@ -97,6 +101,16 @@ class VideoVAE(nn.Module):
     def remember(state: VAEState, symbols: Tensor, context: Tensor) -> VAEState:
         """The state after a step whose rounded latent was `symbols`."""
         return state._replace(symbols=symbols, context=context)
+
+    @staticmethod
+    def quantise(latent: Tensor, quality: Tensor) -> Tensor:
+        """The whole quantiser steps (B, L, ...) to code for a latent: rounded, with a dead zone around zero.
+
+        A value that is hardly worth its bits is better left out: the coarser the quality, the wider the zone
+        (rate-distortion optimised quantisation in its simplest form; widths chosen on training clips).
+        """
+        threshold = (DEAD_ZONE[0] + (DEAD_ZONE[1] - DEAD_ZONE[0]) * quality)[:, None, None, None]
+        return latent.sign() * torch.floor(latent.abs() + 1 - threshold)
 
     @staticmethod
     def keep(latent: Tensor, channels: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ class StreamEncoder:
         x = self.layout.pack(frames).to(quality.device)
         latent, _ = model.encode(x, state, quality)
         latent = model.keep(latent, self.channels)
-        symbols = latent.round()
+        symbols = model.quantise(latent, quality)
         context = model.expect(state, quality)
         bits = bits_of(symbols, model.prior.expect(context, symbols))
         picture, state = model.decode(symbols if self.rounded else latent, state, quality)
@@ -185,7 +185,7 @@ def encode_clip(
         latent, _ = model.encode(clip[:, index], state, quality, given)
         context = model.expect(state, quality, given)
         _, state = model.decode(latent, state, quality, given)
-        state = model.remember(state, latent.round(), context)
+        state = model.remember(state, model.quantise(latent, quality), context)
         latents.append(latent)
     return torch.stack(latents, 1), state
 
