@@ -55,7 +55,7 @@ def test_files_hold_what_the_model_made(write_file, clip, model):
     for gop in grouped(clip[1], 10):
         for coded in encode_stream(model, gop, quality=quality, rounded=True):
             expected += coded.decoded
-            symbols.append(coded.latent.round())
+            symbols.append(model.quantise(coded.latent[None], torch.tensor([quality]))[0])
     assert_same(decoded(path, model), expected)
     with VvaReader(path) as reader:
         steps = list(LatentDecoder(model, reader.header).steps(reader.groups()))

@@ -134,7 +134,7 @@ class LatentEncoder:
         if not torch.isfinite(latent).all():
             raise UnsupportedError(f"model '{model.config.name}' finds no latent for this video: train it on")
         limit = VALUE_LIMIT - SYMBOL_LIMIT
-        symbols = latent.round().clamp(-limit, limit)
+        symbols = model.quantise(latent, quality).clamp(-limit, limit)
         self._stream.step(writer, symbols.cpu())
         _, self._state = model.decode(symbols, self._state, quality)
 
