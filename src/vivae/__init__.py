@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vivae.app.demo import demo as demo
     from vivae.app.doctor import doctor as doctor
     from vivae.app.training import train as train
     from vivae.errors import VivaeError as VivaeError
@@ -31,6 +32,7 @@ _PLACES = {
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
     "decompress": "vivae.tasks.compress",
+    "demo": "vivae.app.demo",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "info": "vivae.tasks.info",

@@ -94,6 +94,28 @@ def train(
 
 
 @app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder for the report and its files.")
+    ] = Path("demo"),
+    clip: Annotated[
+        Path | None,
+        typer.Option("--clip", metavar="IN", help="A video of your own; its first 3 seconds are taken."),
+    ] = None,
+    model: Model = "base",
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The whole tour on a real clip, ending in DIR/report.html."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.demo(output, clip=clip, model=model, force=force, progress=session.share_progress())
+        )
+
+
+@app.command()
 def reconstruct(
     source: Source,
     output: Output,

@@ -65,7 +65,7 @@ def load_clip(
         ]
         # A limit of zero pixels was dropped with the absent ones: one frame is then the least there can be.
         most = min(limits) if limits else (1 if pixels is not None else None)
-        read = tuple(_cropped(frame, width, height) for frame in islice(reader, most))
+        read = tuple(cropped(frame, width, height) for frame in islice(reader, most))
     picture = Picture(width, height, info.fps, info.color, info.sar)
     return Clip(Path(path).stem, info, picture, read)
 
@@ -76,7 +76,8 @@ def file_hash(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cropped(frame: Frame, width: int, height: int) -> Frame:
+def cropped(frame: Frame, width: int, height: int) -> Frame:
+    """The upper left corner of a frame; even sides keep luma and chroma together."""
     if (frame.width, frame.height) == (width, height):
         return frame
     half = slice(-(-height // 2)), slice(-(-width // 2))

@@ -1,0 +1,46 @@
+"""vivae's own files as points beside those of its peers: written, decoded, timed and compared like any other."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import vivae
+from vivae.measure.clip import Clip
+from vivae.measure.peers import Point, Trial, point_of
+from vivae.media import open_video, open_writer
+
+
+def write_lossless(clip: Clip, path: Path) -> Path:
+    """The clip as an .mp4 (H.264) that decodes to exactly its frames at exactly its times; sides must be even."""
+    picture = clip.picture
+    with open_writer(
+        path,
+        width=picture.width,
+        height=picture.height,
+        fps=picture.fps,
+        color=picture.color,
+        sar=picture.sar,
+        codec="h264",
+        lossless=True,
+        time_base=clip.info.time_base,
+        force=True,
+    ) as writer:
+        for frame in clip.frames:
+            writer.write(frame)
+    return path
+
+
+def measured_file(source: Path, clip: Clip, path: Path, *, model: str | Path, **target: Any) -> Point:
+    """Compress `source`, a lossless file of `clip`, to `path` (.vva) with the latent codec; decode and compare.
+
+    target: of `vivae.compress`: quality, ratio, size or bitrate. The decoded frames stay beside it as .y4m.
+    """
+    started = time.perf_counter()
+    told = vivae.compress(source, path, codec="latent", model=model, force=True, **target)
+    encoded = time.perf_counter()
+    decoded_path = path.with_suffix(".y4m")
+    vivae.decompress(path, decoded_path, model=model, force=True)
+    decoded = time.perf_counter()
+    trial = Trial("vivae", float(told["quality"]), path, path.stat().st_size, encoded - started)
+    with open_video(decoded_path) as reader:
+        return point_of(trial, clip, list(reader), decoded - encoded, [])
