@@ -68,21 +68,10 @@ class Unroll(nn.Module):
         self.precision = precision
 
     def forward(
-        self,
-        clips: Tensor,
-        quality: Tensor,
-        kept: Tensor,
-        beta: float,
-        generator: torch.Generator,
-        again: bool = False,
+        self, clips: Tensor, quality: Tensor, kept: Tensor, beta: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean loss, and distortion and bits per pixel (T, B) without gradient. clips: (B, T, P, h, w).
-
-        again: learn from what the model makes of the clips, not from the clips.
-        """
+        """Mean loss, and distortion and bits per pixel (T, B) without gradient. clips: (B, T, P, h, w)."""
         model = self.model
-        if again:
-            clips = self.reconstructed(clips, quality, kept, generator)
         state = model.initial_state(clips.shape[0], *clips.shape[-2:])
         loss = clips.new_zeros(())
         distortions, bits = [], []
@@ -95,19 +84,6 @@ class Unroll(nn.Module):
                 distortions.append(step.distortion.detach())
                 bits.append(step.bits.detach())
         return loss / clips.shape[1], torch.stack(distortions), torch.stack(bits)
-
-    @torch.no_grad()
-    def reconstructed(
-        self, clips: Tensor, quality: Tensor, kept: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """What the model makes of the clips, in whole code values as a file would hold."""
-        state = self.model.initial_state(clips.shape[0], *clips.shape[-2:])
-        pictures = []
-        for index in range(clips.shape[1]):
-            step = train_step(self.model, clips[:, index], state, quality, self.objective, generator, kept)
-            state = step.state
-            pictures.append((step.picture * 255).round() / 255)
-        return torch.stack(pictures, 1)
 
 
 def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
@@ -263,10 +239,8 @@ class Training:
             group["lr"] = rate
         warmup = self.recipe.objective.beta_warmup
         beta = min(1.0, 0.1 + 0.9 * step / warmup) if warmup else 1.0
-        share = self.recipe.objective.again_share
-        again = bool(torch.rand((), generator=generator, device=workers.device) < share)
         self.unroll.train()
-        loss, distortion, bits = self.unroll(clips, quality, kept, beta, generator, again)
+        loss, distortion, bits = self.unroll(clips, quality, kept, beta, generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip)

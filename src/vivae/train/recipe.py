@@ -63,9 +63,6 @@ class ObjectiveSettings(_Settings):
     nested_share: float = Field(0.35, ge=0, le=1)
     """Share of clips trained at quality 1 with only a nested part of the latent channels, each part equally often."""
 
-    again_share: float = Field(0.0, ge=0, le=1)
-    """Share of steps that learn from the model's own reconstructions, so that coding them again loses little more."""
-
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.rate_high < self.rate_low:
