@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vae.conftest import randomised
-from vivae.media import ColorInfo, Frame
+from vivae.measure.quality import compare_clips
+from vivae.media import ColorInfo, Frame, open_video
 from vivae.train.recipe import load_recipe
 from vivae.vae.config import VAEConfig
 from vivae.vae.stream import Layout, StreamDecoder, StreamEncoder, decode_clip, encode_clip, encode_stream
+from vivae.vae.zoo import load_model
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
@@ -126,3 +128,16 @@ def test_leading_channels(make_model):
     step = StreamEncoder(model, channels=4).push([frame_of(32, 32, 0)])
     assert step.latent[4:].abs().max() == 0
     assert step.latent[:4].abs().max() > 0
+
+
+def test_coding_again_loses_little(bikes):
+    """Of the shipped model: what went through once comes through again almost unharmed."""
+    model = load_model("base")
+    with open_video(bikes, end=0.2) as reader:
+        frames = list(reader)
+    trips = [frames]
+    for _ in range(3):
+        trips.append([frame for step in encode_stream(model, trips[-1]) for frame in step.decoded])
+    first, last = (compare_clips(frames, trips[index])[0].psnr_yuv for index in (1, 3))
+    assert first > 30
+    assert last > first - 0.5

@@ -130,7 +130,7 @@ class LatentEncoder:
         model = self._model
         device = self._state.picture.device
         quality = torch.tensor([self._header.quality / QUALITY_UNITS], device=device)
-        latent, _ = model.encode(self._layout.pack(frames).to(device), self._state, quality)
+        latent = model.find_latent(self._layout.pack(frames).to(device), self._state, quality)
         if not torch.isfinite(latent).all():
             raise UnsupportedError(f"model '{model.config.name}' finds no latent for this video: train it on")
         limit = VALUE_LIMIT - SYMBOL_LIMIT

@@ -21,9 +21,12 @@ from vivae.vae.config import VAEConfig
 from vivae.vae.networks import Decoder, Encoder, memory_level
 from vivae.vae.prior import IntegerPrior, frequency_tables
 
-
 DEAD_ZONE = (0.66, 0.54)
 """Fraction of a step, at quality 0 and at 1, from which a value is rounded away from zero."""
+
+
+CORRECTED_FROM = 0.75
+"""Quality from which a latent is corrected: below, the few bits are better spent without."""
 
 
 class VAEState(NamedTuple):
@@ -84,6 +87,29 @@ class VideoVAE(nn.Module):
             return out * self.steps(quality), None
         mean, log_deviation = out.chunk(2, 1)
         return mean * self.steps(quality), log_deviation.clamp(-8, 4)
+
+    def find_latent(
+        self,
+        x: Tensor,
+        state: VAEState,
+        quality: Tensor,
+        condition: Tensor | None = None,
+        channels: Tensor | None = None,
+    ) -> Tensor:
+        """The latent (B, L, ...) that a sender should use: the posterior's mean, at high quality corrected once.
+
+        The correction decodes what was found and adds the linear transform of what is still missing (analysis by
+        synthesis). It wins quality where there are bits for it, and keeps a clip that was coded before from losing a
+        little more each time. channels: (B,) leading channels to keep, all unless said.
+        """
+        if channels is None:
+            channels = torch.full_like(quality, self.config.latent_channels)
+        mean, _ = self.encode(x, state, quality, condition)
+        latent = self.keep(mean, channels)
+        if bool((quality < CORRECTED_FROM).any()):
+            return latent
+        picture, _ = self.decode(latent, state, quality, condition)
+        return self.keep(latent + self.steps(quality) * self.encoder.analyse(x - picture), channels)
 
     def decode(
         self, latent: Tensor, state: VAEState, quality: Tensor, condition: Tensor | None = None

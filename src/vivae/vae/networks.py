@@ -65,7 +65,12 @@ class Encoder(nn.Module):
             features = stack(features)
         out: Tensor = self.head(F.leaky_relu(features, SLOPE) * self.gain(quality))
         mean, *spread = out.split(self.linear.out_channels, 1)
-        return torch.cat([mean + self.linear(F.pixel_unshuffle(x - picture, self.fold)), *spread], 1)
+        return torch.cat([mean + self.analyse(x - picture), *spread], 1)
+
+    def analyse(self, difference: Tensor) -> Tensor:
+        """The linear map alone: a difference of pictures (B, P, h, w) to a latent."""
+        out: Tensor = self.linear(F.pixel_unshuffle(difference, self.fold))
+        return out
 
 
 class Decoder(nn.Module):

@@ -118,8 +118,7 @@ class StreamEncoder:
         state = self.state
         assert state is not None
         x = self.layout.pack(frames).to(quality.device)
-        latent, _ = model.encode(x, state, quality)
-        latent = model.keep(latent, self.channels)
+        latent = model.find_latent(x, state, quality, channels=self.channels)
         symbols = model.quantise(latent, quality)
         context = model.expect(state, quality)
         bits = bits_of(symbols, model.prior.expect(context, symbols))
@@ -182,7 +181,7 @@ def encode_clip(
     latents = []
     for index in range(clip.shape[1]):
         given = None if condition is None else condition[:, index]
-        latent, _ = model.encode(clip[:, index], state, quality, given)
+        latent = model.find_latent(clip[:, index], state, quality, given)
         context = model.expect(state, quality, given)
         _, state = model.decode(latent, state, quality, given)
         state = model.remember(state, model.quantise(latent, quality), context)
