@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell grep '^torch==' constraints.txt)
-# Where the CPU build of torch is published. The build on PyPI works too, but on Linux brings gigabytes of CUDA along.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Address of an index that holds torch's CPU build, as torch's installation page names it. The default build works too,
+# but on Linux it brings gigabytes of CUDA along: make TORCH_INDEX=... avoids that.
+TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format wheel clean
@@ -50,7 +51,7 @@ $(READY): pyproject.toml constraints.txt
 	  || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	@echo 'Installing $(TORCH) (CPU build) and the rest into $(VENV) ...'
 	@$(BIN)/pip install --quiet '$(TORCH)+cpu' 2>/dev/null \
-	  || $(BIN)/pip install --quiet --retries 1 --timeout 15 --index-url $(TORCH_INDEX) '$(TORCH)+cpu' 2>/dev/null \
+	  || { test -n '$(TORCH_INDEX)' && $(BIN)/pip install --quiet --index-url '$(TORCH_INDEX)' '$(TORCH)+cpu'; } \
 	  || $(BIN)/pip install --quiet '$(TORCH)'
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
