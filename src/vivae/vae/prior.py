@@ -61,6 +61,7 @@ class IntegerConv2d(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, size: int):
         super().__init__(inputs, outputs, size, padding=size // 2)
         self.register_buffer("exponent", torch.zeros(outputs, dtype=torch.int32))
+        self._ready: tuple[tuple[int, int, int], tuple[Tensor, Tensor]] | None = None
 
     @torch.no_grad()
     def freeze(self) -> None:
@@ -81,12 +82,22 @@ class IntegerConv2d(nn.Conv2d):
         step = scale.flatten() * UNIT
         return weight, (self.bias * step).round() / step
 
+    def _kept(self) -> tuple[Tensor, Tensor]:
+        """The quantised form of weights that do not change, made once: it costs as much as a small convolution."""
+        mark = (self.weight.data_ptr(), self.weight._version, self.exponent._version)
+        if self._ready is None or self._ready[0] != mark:
+            self._ready = mark, self.quantised()
+        return self._ready[1]
+
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self.freeze()
-        weight, bias = self.quantised()
-        assert self.bias is not None
-        weight, bias = straight_through(weight, self.weight), straight_through(bias, self.bias)
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            weight, bias = self.quantised()
+            assert self.bias is not None
+            weight, bias = straight_through(weight, self.weight), straight_through(bias, self.bias)
+        else:
+            weight, bias = self._kept()
         # Sums in lower precision would not be exact, whatever mode the caller trains in.
         exact = nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
         with exact:
