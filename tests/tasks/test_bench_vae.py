@@ -42,6 +42,7 @@ def test_everything_is_measured_and_kept(
         frames=12,
         clips=["road", "bunny"],
         parts=["reconstruction", "speed"],
+        threads=1,
     )
     result = json.loads((tmp_path / "results.json").read_text())
     road = result["reconstruction"]["road"]
@@ -63,7 +64,9 @@ def test_everything_is_measured_and_kept(
     assert benchmark.tables(result) == text
 
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "points").iterdir()}
-    bench_vae(data, tmp_path, model=small_model, frames=12, clips=["road"], parts=["reconstruction"])
+    bench_vae(
+        data, tmp_path, model=small_model, frames=12, threads=1, clips=["road"], parts=["reconstruction"]
+    )
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "points").iterdir()}
     assert before == after
 

@@ -226,12 +226,13 @@ def heat_map(clip: Clip, original: str, cells: NDArray[np.float32], stride: int,
     """Values per region over the playing video.
 
     cells: (T, rows, columns), not negative, one for each frame; a region is `stride` pixels wide and high. The colours
-    follow the square root, up to the value that one region in five hundred exceeds.
+    rise more slowly than the values, up to the value that one region in a hundred exceeds.
     """
-    peak = max(float(np.quantile(cells, 0.998)), 1e-6)
+    peak = max(float(np.quantile(cells, 0.99)), 1e-6)
     codes = np.clip(255 * np.sqrt(cells / peak), 0, 255).astype(np.uint8)
-    # Not the very first frame: everything is new there, and nothing stands out.
-    hardest = 1 + int(cells[1:].mean((1, 2)).argmax()) if len(cells) > 1 else 0
+    # Shown first is where regions differ most, and not a cut, where everything is new and hard.
+    calm = cells.mean((1, 2)) <= np.quantile(cells.mean((1, 2)), 0.9)
+    telling = int(np.where(calm, cells.std((1, 2)), -1).argmax())
     return _live(
         "heat",
         _timing(clip)
@@ -242,7 +243,7 @@ def heat_map(clip: Clip, original: str, cells: NDArray[np.float32], stride: int,
             "columns": cells.shape[2],
             "peak": peak,
             "unit": unit,
-            "start": hardest,
+            "start": telling,
             "cells": base64.b64encode(codes.tobytes()).decode(),
         },
     )

@@ -79,7 +79,8 @@ def environment(threads: int) -> Record:
     return {
         "vivae": __version__,
         "commit": _commit(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # Folders by their own names: where they lie says nothing to others.
+        "command": " ".join(Path(word).name if Path(word).is_absolute() else word for word in sys.argv),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),

@@ -21,18 +21,17 @@ MOUNT.heat = (root, data) => {
   const size = data.rows * data.columns;
   player.listeners.push(index => {
     for (let cell = 0; cell < size; cell++) {
-      const share = cells[index * size + cell] / 255, color = heatColor(share);
-      image.data.set([...color, 255 * (0.15 + 0.85 * share)], 4 * cell);
+      const share = (cells[index * size + cell] / 255) ** 1.4;  // of the square root: (value / peak)^0.7
+      image.data.set([...heatColor(share), 255 * (0.05 + 0.95 * share)], 4 * cell);
     }
     context.putImageData(image, 0, 0);
   });
-  const strength = make("input", { type: "range", min: 0, max: 100, value: 78, "aria-label": "Strength of the heat map",
+  const strength = make("input", { type: "range", min: 0, max: 100, value: 85, "aria-label": "Strength of the heat map",
     oninput: () => { canvas.style.opacity = strength.value / 100; } });
-  canvas.style.opacity = 0.78;
+  canvas.style.opacity = 0.85;
   const ramp = make("i");
   ramp.style.background = `linear-gradient(90deg, ${[0, 1, 2, 3, 4, 5, 6].map(k => `rgb(${heatColor(k / 6)})`).join(",")})`;
-  const middle = data.peak / 4;  // where the square root's scale has its half
-  const scale = make("div", { class: "scale", title: `half way: ${middle.toPrecision(2)} ${data.unit}` }, "0", ramp, `${data.peak.toPrecision(2)} ${data.unit}`);
+  const scale = make("div", { class: "scale" }, "0", ramp, `${+data.peak.toPrecision(2)} ${data.unit}`);
   player.use([video]);
   player.source(video, data.original);
   root.classList.add("heat");
