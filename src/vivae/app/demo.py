@@ -255,8 +255,8 @@ def _page(
     )
     report.section(
         "Before and after",
-        "<b>Drag the handle</b>: left of it the original, right of it what came back. At each ratio, every method had to "
-        "write a file of the same size.",
+        "<b>Drag the handle</b>: left of it the original, right of it what came back. At each ratio, every method had "
+        "to write a file of the same size.",
         slider(clip, original, choices, (1, 0)),
     )
     report.section(
