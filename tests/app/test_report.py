@@ -123,7 +123,7 @@ def test_the_heat_map_gives_the_values_back(page: str, cells: np.ndarray) -> Non
     codes = np.frombuffer(base64.b64decode(heat["cells"]), np.uint8).reshape(cells.shape)
     back = (codes / 255.0) ** 2 * heat["peak"]
     inside = cells < heat["peak"]
-    assert inside.mean() > 0.99
+    assert inside.mean() >= 0.98
     # One step of 255 on a square-root scale.
     assert np.abs(np.sqrt(back) - np.sqrt(cells))[inside].max() <= np.sqrt(heat["peak"]) / 255 + 1e-6
 

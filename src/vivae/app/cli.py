@@ -100,7 +100,7 @@ def demo(
     ] = Path("demo"),
     clip: Annotated[
         Path | None,
-        typer.Option("--clip", metavar="IN", help="A video of your own; its first 3 seconds are taken."),
+        typer.Option("--clip", metavar="IN", help="A video of your own; its first seconds are taken."),
     ] = None,
     model: Model = "base",
     threads: Threads = None,

@@ -76,6 +76,7 @@ MOUNT.slider = (root, data) => {
     make("div", { class: "bar" }, make("label", { class: "wide" }, "Right", groups), methods),
     make("div", { class: "bar" }, make("label", {}, "Left", left), make("label", {}, "Speed", speed), make("label", {}, "Zoom", loupe)));
   cut(0.5); setLeft(); choose(group, item);
+  player.seek(Math.floor(data.times.length / 3));  // the first frame is the least like the others
   player.listeners.push((index, time) => document.dispatchEvent(new CustomEvent("vivae:time", { detail: time })));
   document.addEventListener("vivae:seek", event => { player.stop(); player.seekTime(event.detail); });
   document.addEventListener("vivae:watch", event => {
