@@ -144,11 +144,15 @@ def demo_page(tour: Tour, folder: Path) -> Report:
 def _lead(clip: Clip, points: Sequence[Point]) -> str:
     """What happened, and how it came out."""
     ours, *others = points
-    theirs = " and ".join(f"{escape(p.trial.method)} <b>{p.quality.psnr_yuv:.1f} dB</b>" for p in others)
+    unbroken = str.maketrans({"-": "\N{NON-BREAKING HYPHEN}", " ": "\N{NO-BREAK SPACE}"})
+    theirs = " and ".join(
+        f"{escape(point.trial.method.translate(unbroken))} <b>{point.quality.psnr_yuv:.1f} dB</b>"
+        for point in others
+    )
     return (
         f"{len(clip.frames)} frames of {clip.picture.width}x{clip.picture.height} went through a variational "
-        f"autoencoder, into real files and back. In {ours.trial.size_bytes / 1000:.0f} kB, raw video over "
-        f"{ours.ratio:.0f}, the pure VAE codec kept <b>{ours.quality.psnr_yuv:.1f} dB</b>; in as many bytes, {theirs}."
+        f"autoencoder, into real files and back. In {ours.trial.size_bytes / 1000:.0f} kB, 1/{ours.ratio:.0f} of the "
+        f"raw video, the pure VAE codec kept <b>{ours.quality.psnr_yuv:.1f} dB</b>; in as many bytes, {theirs}."
     )
 
 
@@ -196,10 +200,10 @@ def _table(tour: Tour, media: Mapping[Path, str]) -> str:
     columns = [
         ("method", ""),
         ("size", "kB"),
-        ("ratio", ":1"),
-        ("rate", "bits/pixel"),
         ("PSNR-YUV", "dB"),
         ("SSIM", ""),
+        ("ratio", ":1"),
+        ("rate", "bits/pixel"),
         ("encode", "fps"),
         ("decode", "fps"),
     ]
@@ -212,10 +216,10 @@ def _table(tour: Tour, media: Mapping[Path, str]) -> str:
     for label, color, point in tour.points():
         cells = [
             f"{point.trial.size_bytes / 1000:.1f}",
-            f"{point.ratio:.1f}",
-            f"{point.bits_per_pixel:.4f}",
             f"{point.quality.psnr_yuv:.2f}",
             f"{point.quality.ssim:.4f}",
+            f"{point.ratio:.1f}",
+            f"{point.bits_per_pixel:.4f}",
             f"{point.encode_fps:.1f}",
             f"{point.decode_fps:.1f}",
         ]
@@ -226,7 +230,7 @@ def _table(tour: Tour, media: Mapping[Path, str]) -> str:
     return table(columns, rows)
 
 
-_JUDGED = {3: lambda quality: quality.psnr_yuv, 4: lambda quality: quality.ssim}
+_JUDGED = {1: lambda quality: quality.psnr_yuv, 2: lambda quality: quality.ssim}
 """Cells of the table of which the best of a ratio stands out."""
 
 

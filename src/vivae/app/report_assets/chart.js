@@ -18,10 +18,14 @@ function ticks(low, high, most) {
 }
 
 function logTicks(low, high) {
-  const found = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
-    for (const k of [1, 2, 5]) { const value = k * 10 ** power; if (value >= low && value <= high) found.push(+value.toPrecision(6)); }
-  return found;
+  const between = parts => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+      for (const part of parts) { const value = part * 10 ** power; if (value >= low && value <= high) found.push(+value.toPrecision(6)); }
+    return found;
+  };
+  const coarse = between([1, 2, 5]);
+  return coarse.length < 4 ? between([1, 1.5, 2, 3, 4, 5, 7]) : coarse;
 }
 
 const plain = value => Math.abs(value) >= 1000 ? value.toLocaleString("en") : String(+value.toPrecision(4));
