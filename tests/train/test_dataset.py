@@ -4,13 +4,14 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from vivae.errors import InputError, VivaeError
 from vivae.media import ColorInfo, Frame, open_video, open_writer, pack, unpack
 from vivae.train.cleaning import Cleaner
-from vivae.train.dataset import find_clips, prepare, scale_frame, target_size
+from vivae.train.dataset import OPEN_FILES, _mapped, find_clips, prepare, scale_frame, target_size
 from vivae.train.recipe import DataSettings, Stage
 from vivae.train.sampler import ClipSampler, evaluation_windows, mirrored
 
@@ -45,7 +46,7 @@ def write(path: Path, pictures: list[np.ndarray]) -> Path:
 
 
 def cleaned(pictures: list[np.ndarray]) -> tuple[Cleaner, list[tuple[int, bool]]]:
-    cleaner = Cleaner(1000)
+    cleaner = Cleaner()
     kept = [
         (round(item.frame.time * 25), item.starts)
         for item in cleaner.sort(frame(y, index) for index, y in enumerate(pictures))
@@ -73,6 +74,30 @@ def test_black_and_frozen_frames_are_dropped():
     cleaner, kept = cleaned(pictures)
     assert cleaner.dropped == {"black": 3, "frozen": 2}
     assert [index for index, starts in kept if starts] == [0, 7]
+
+
+def test_nearly_equal_frames_are_frozen_and_small_movement_is_not():
+    rng = np.random.default_rng(0)
+    still = [(scene(1) + rng.integers(0, 2, (48, 64))).astype(np.uint8) for _ in range(5)]
+    assert cleaned(still)[0].dropped == {"frozen": 4}
+    for index, y in enumerate(still):
+        y[20:24, 8 * index : 8 * index + 4] ^= 64
+    assert not cleaned(still)[0].dropped
+
+
+def test_shaking_is_no_cut():
+    base = cv2.resize(np.random.default_rng(1).integers(0, 255, (8, 12), dtype=np.uint8), (240, 160))
+    tops, lefts = (40 + 30 * np.sin(np.arange(40) / pace) for pace in (1.2, 1.7))
+    places = zip(tops.astype(int), lefts.astype(int), strict=True)
+    cleaner, _ = cleaned([np.ascontiguousarray(base[y : y + 48, x : x + 64]) for y, x in places])
+    assert cleaner.cuts == 0
+
+
+def test_every_cut_of_a_real_film_is_found(bikes):
+    """Among them cuts out of strong motion, and none in the motion itself (found by eye)."""
+    with open_video(bikes) as reader:
+        kept = [round(item.frame.time * 25) for item in Cleaner().sort(reader) if item.starts]
+    assert kept == [0, 30, 76, 137, 187, 242]
 
 
 @pytest.fixture
@@ -109,6 +134,55 @@ def test_copies_are_left_out(folder, tmp_path):
                 writer.write(item)
     data = prepare(folder, SETTINGS, tmp_path / "cache")
     assert sum("copy" in record.problem for record in data.records) == 1
+
+
+def test_one_place_at_different_times_is_no_copy(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    for clip in range(4):
+        pictures = [scene(1) for _ in range(20)]
+        for index, y in enumerate(pictures):
+            y[8 * clip + 4 : 8 * clip + 14, 2 * index : 2 * index + 6] = 250  # someone walks by
+        write(root / f"{clip}.mkv", pictures)
+    data = prepare(root, SETTINGS, tmp_path / "cache")
+    assert not any(record.problem for record in data.records)
+
+
+def test_more_files_than_may_be_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    root = tmp_path / "data"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(100):
+        colours = cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (64, 48))
+        cv2.imwrite(str(root / f"{index}.png"), colours)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 64
+    _mapped.cache_clear()
+    data = prepare(root, SETTINGS, tmp_path / "cache")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + OPEN_FILES + 20, limits[1]))
+    try:
+        assert {passage.frames.shape for passage in data.train + data.test} == {(64, 24, 12, 16)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_long_clips_give_spans_of_their_whole_length(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    colours = cv2.resize(rng.integers(30, 220, (6, 300), dtype=np.uint8), (1200, 48))
+    write(root / "long.mkv", [np.ascontiguousarray(colours[:, 2 * i : 2 * i + 64]) for i in range(500)])
+    settings = DataSettings(crop=32, min_side=32, max_frames=200)
+    data = prepare(root, settings, tmp_path / "cache")
+    assert data.records[0].frames == 200
+    last = unpack(np.ascontiguousarray(data.test[-1].frames[-1]), 48, 64)[0]
+    assert np.abs(last.astype(int) - colours[:, 998:1062]).mean() < 1
+
+
+def test_hidden_files_are_passed_over(folder):
+    (folder / "._clip.mp4").write_bytes(b"resource fork")
+    assert not any(path.name.startswith(".") for path in find_clips(folder))
 
 
 def test_halves_by_file_depend_on_content_alone(folder, tmp_path):
@@ -194,6 +268,33 @@ def test_sizes():
     assert target_size(100, 100, DataSettings(crop=128, min_side=32)) == (128, 128)
     scaled = scale_frame(frame(scene(0), 0), 24, 32)
     assert scaled.shape == (24, 6, 8)
+
+
+def test_scaling_keeps_proportions_and_samples():
+    y, x = np.mgrid[:100, :203]
+    round_one = (200 * ((y - 50) ** 2 + (x - 101) ** 2 < 1600)).astype(np.uint8)
+    small = unpack(scale_frame(frame(round_one, 0), 48, 48), 48, 48)[0] > 100
+    assert abs(int(small.any(0).sum()) - int(small.any(1).sum())) <= 2
+    same = unpack(scale_frame(frame(round_one, 0), 100, 200), 100, 200)[0]
+    assert any(np.array_equal(same, round_one[:, left : left + 200]) for left in range(4))
+
+
+def test_windows_are_as_long_as_the_footage_allows(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    for seed in (1, 3):
+        pictures = moving(seed, 20) + moving(seed + 20, 20)
+        black = [np.full_like(pictures[0], 16)] * 2
+        write(root / f"{seed}.mkv", [*pictures[:20], *black, pictures[0], *black, *pictures[20:]])
+    data = prepare(root, SETTINGS, tmp_path / "cache")
+    assert {len(passage) for passage in data.test} == {20, 1}
+    assert {len(window.frames) for window in evaluation_windows(data.test, 32, 9)} == {8}
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
+    data = prepare(folder, SETTINGS, tmp_path / "cache")
+    with pytest.raises(InputError, match="shared evenly by 3"):
+        ClipSampler(data.train, SETTINGS, Stage(batch=4, frames=2), seed=0, world=3)
 
 
 def test_mirroring_packed_frames_mirrors_planes():

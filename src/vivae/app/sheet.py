@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vivae.app.report import Axis, Report, Row, Series, Tile, chart, facts, table, tiles
 from vivae.measure.quality import ClipMeter, ClipQuality
 from vivae.media import ColorInfo, Frame, encode_png, unpack
-from vivae.train.dataset import Passage
+from vivae.train.sampler import Window
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import encode_stream
 
@@ -50,7 +50,7 @@ def frames_of(window: NDArray[np.uint8]) -> list[Frame]:
     ]
 
 
-def score(model: VideoVAE, window: Passage, channels: int) -> Score:
+def score(model: VideoVAE, window: Window, channels: int) -> Score:
     """Code a window at full quality with that many leading channels, and compare."""
     meter, bits, pixels = ClipMeter(), 0.0, 0
     last: tuple[Frame, Frame] | None = None

@@ -13,10 +13,10 @@ from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
 from vivae.train.checkpoint import FILE
-from vivae.train.dataset import Dataset, Passage, prepare
+from vivae.train.dataset import Dataset, prepare
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.recipe import Recipe, Stage, load_recipe
-from vivae.train.sampler import ClipSampler, evaluation_windows
+from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.vae.model import VideoVAE
 from vivae.vae.zoo import load_model, serialise
 
@@ -135,7 +135,7 @@ def _finish(
     trained: VideoVAE,
     run: Training,
     dataset: Dataset,
-    windows: list[Passage],
+    windows: list[Window],
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Which frames are fit to learn from: black, repeated and flash frames are dropped, cuts end a sequence.
 
-Works on a stream with one frame of look-ahead, on thumbnails of luma; nothing here knows of files or models.
+Works on a stream with one frame of look-ahead, on thumbnails of luma; nothing here knows of files or models. The limits
+were set on real footage, where panning and shaken cameras change as much from frame to frame as some cuts do.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -17,12 +18,24 @@ THUMBNAIL = (32, 18)
 """Columns and rows."""
 BLACK_MEAN, BLACK_SPREAD = 24.0, 6.0
 """Luma code values: a frame is black below both."""
-CUT = 28.0
-"""Mean absolute difference of thumbnails, in code values, that a cut exceeds..."""
-CUT_RATIO = 4.0
-"""...and by how many times it must exceed the usual motion of the clip."""
+STILL = 2.0
+"""A frame repeats the one before if no block of 8x8 pixels differs by more than this, in mean code values."""
+CUT = 5.0
+"""Mean absolute difference of thumbnails, in code values, times their decorrelation, that a cut exceeds..."""
+CUT_RATIO = 2.0
+"""...and by how many times its difference must exceed those of the frames around it."""
+AROUND = 5
+"""Changes before a cut that it is compared with; shaken cameras and doubled frames need more than one."""
+FLASH = 12.0
+"""Mean absolute difference, in code values, from both neighbours that makes a lone frame a flash..."""
+FLASH_RATIO = 4.0
+"""...if they are that many times nearer to one another."""
+LOOK = (16, 9)
+"""Columns and rows of the pictures that are remembered to recognise copies of a clip."""
 LOOKS = 20
-"""One frame in so many is remembered to recognise copies of a clip."""
+"""One frame in so many of a clip is searched for in the others."""
+COPY_SHARE = 0.8
+"""A clip of whose looks so many are found in others is a copy."""
 
 
 class Kept(NamedTuple):
@@ -33,56 +46,61 @@ class Kept(NamedTuple):
 
 
 class Cleaner:
-    """Sorts the frames of one clip. `dropped` counts the reasons, `cuts` the cuts found so far.
+    """Sorts the frames of one clip. `dropped` counts the reasons, `cuts` the cuts found so far."""
 
-    max_frames: stop after so many kept frames.
-    """
-
-    def __init__(self, max_frames: int):
-        self.max_frames = max_frames
+    def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
         self.cuts = 0
-        self.looks: list[bytes] = []
-        """Coarse fingerprints of the kept frames, for finding copies."""
+        self.looks: list[NDArray[np.uint8]] = []
+        """Of the kept frames, uint8 (9, 16), for finding copies."""
 
     def sort(self, frames: Iterable[Frame]) -> Iterator[Kept]:
-        """The frames to keep, in order."""
+        """The frames to keep of one span of the clip, in order."""
         previous: tuple[Frame, NDArray[np.float32]] | None = None
-        usual: float | None = None
-        starts, kept = True, 0
+        recent: deque[float] = deque(maxlen=AROUND)
+        starts = True
         for frame, thumbnail, after in _with_next(frames):
-            reason = _unfit(frame, thumbnail)
-            if reason is None and previous is not None:
+            cut = False
+            if previous is not None and _is_flash(previous[1], thumbnail, after):
+                reason: str | None = "flash"
+            elif (reason := _unfit(frame, thumbnail)) is None and previous is not None:
                 change = _distance(thumbnail, previous[1])
-                if change == 0 and np.array_equal(frame.y, previous[0].y):
+                around = max([*recent, 0.0 if after is None else _distance(after, thumbnail)])
+                cut = (
+                    change > CUT_RATIO * around
+                    and change * (1 - _correlation(thumbnail, previous[1])) > CUT
+                    and not starts
+                )
+                if not cut and _repeats(frame, previous[0]):
                     reason = "frozen"
-                elif change > CUT and change > CUT_RATIO * (usual or 0):
-                    # A flash differs from both neighbours, which resemble one another; a cut does not go back.
-                    if after is not None and _distance(after, previous[1]) < change / 3:
-                        reason = "flash"
-                    else:
-                        self.cuts += 1
-                        starts, usual = True, None
-                else:
-                    usual = change if usual is None else 0.8 * usual + 0.2 * change
+                recent.append(change)
             if reason is not None:
                 self.dropped[reason] += 1
                 starts = starts or reason == "black"
                 continue
-            if kept % LOOKS == 0:
-                self.looks.append(fingerprint(thumbnail))
+            if cut:
+                self.cuts += 1
+                recent.clear()
+            self.looks.append(cv2.resize(thumbnail, LOOK, interpolation=cv2.INTER_AREA).astype(np.uint8))
             previous = frame, thumbnail
-            yield Kept(frame, starts)
+            yield Kept(frame, starts or cut)
             starts = False
-            kept += 1
-            if kept == self.max_frames:
-                return
 
 
-def fingerprint(thumbnail: NDArray[np.float32]) -> bytes:
-    """An 8x8 picture of which regions are lighter than usual: equal for copies that were coded again."""
-    small = cv2.resize(thumbnail, (8, 8), interpolation=cv2.INTER_AREA)
-    return np.packbits(small > np.median(small)).tobytes()
+def is_copy(looks: NDArray[np.uint8], others: NDArray[np.uint8]) -> bool:
+    """Whether a clip's pictures are among those of others; looks of all frames, (N, 9, 16) and (M, 9, 16).
+
+    The same pictures in another encoding count; one place at another time does not, as soon as something moves there.
+    """
+    asked = looks[::LOOKS]
+    means = others.mean((1, 2))
+    known = 0
+    for look in asked:
+        # Measured: other encodings of a frame differ by up to a fifth of the contrast, walkers of one street by half.
+        limit = max(3.0, 0.25 * float(look.std()))
+        near = others[np.abs(means - look.mean()) <= limit].astype(np.int16)
+        known += bool((np.abs(near - look) <= limit).all((1, 2)).any())
+    return bool(len(asked)) and known >= COPY_SHARE * len(asked)
 
 
 def _with_next(
@@ -108,3 +126,24 @@ def _unfit(frame: Frame, thumbnail: NDArray[np.float32]) -> str | None:
 
 def _distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.abs(a - b).mean())
+
+
+def _is_flash(
+    before: NDArray[np.float32], now: NDArray[np.float32], after: NDArray[np.float32] | None
+) -> bool:
+    if after is None:
+        return False
+    least = min(_distance(before, now), _distance(now, after))
+    return least > FLASH and least > FLASH_RATIO * _distance(before, after)
+
+
+def _repeats(frame: Frame, previous: Frame) -> bool:
+    blocks = (max(1, frame.width // 8), max(1, frame.height // 8))
+    difference = cv2.absdiff(frame.y, previous.y)
+    return float(cv2.resize(difference, blocks, interpolation=cv2.INTER_AREA).max()) <= STILL
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """-1 to 1; 0 where one of the two is flat."""
+    energy = float(a.std() * b.std())
+    return float(((a - a.mean()) * (b - b.mean())).mean()) / energy if energy else 0.0

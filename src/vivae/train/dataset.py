@@ -11,6 +11,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError, VivaeError
-from vivae.media import PACKED_CHANNELS, Frame, atomic_path, open_video, pack
-from vivae.train.cleaning import Cleaner
+from vivae.media import PACKED_CHANNELS, Frame, VideoInfo, atomic_path, open_video, pack, probe
+from vivae.train.cleaning import LOOK, Cleaner, is_copy
 from vivae.train.recipe import DataSettings
 
 logger = logging.getLogger(__name__)
@@ -46,8 +49,12 @@ STILL_FRAMES = 64
 """An image trains as a still scene of so many frames."""
 GAP_SECONDS = 1.0
 """Left out around the border where one clip is split by time: neighbours there look alike."""
-COPY_SHARE = 0.8
-"""A clip of whose looks so many were seen in others before is a copy."""
+SPAN_FRAMES = 100
+"""Longer clips than are wanted give spans of about so many frames, spread over their whole length."""
+OPEN_FILES = 128
+"""Arrays kept open at a time: each costs a file handle, of which systems allow some 1,000."""
+CACHE_VERSION = 2
+"""Raised whenever clips are cleaned or scaled in another way, so that older caches are not taken."""
 
 
 @dataclass
@@ -68,15 +75,32 @@ class ClipRecord:
     """Frames left out, by reason."""
     problem: str = ""
     """Why the whole clip was dropped."""
-    looks: list[str] = field(default_factory=list)
+    cuts: int = 0
+    looks: str = ""
+    """Small pictures of all frames in hexadecimal, for finding copies."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Consecutive frames (T, 24, h, w) of one clip without a cut."""
+    """Consecutive frames of one clip without a cut, on disk; a still image counts as many equal frames."""
 
-    frames: NDArray[np.uint8]
+    array: Path
+    shape: tuple[int, int, int, int]
+    """Of the whole clip's array."""
+    first: int
+    length: int
     clip: str
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(T, 24, h, w), read where it is indexed."""
+        whole = _mapped(self.array, self.shape)
+        if self.shape[0] == 1:
+            return np.broadcast_to(whole, (self.length, *self.shape[1:]))
+        return whole[self.first : self.first + self.length]
 
 
 @dataclass(frozen=True)
@@ -91,7 +115,9 @@ class Dataset:
 
     def report(self) -> str:
         """What was kept and dropped, a line a file, for people."""
-        lines = []
+        used = [record for record in self.records if not record.problem]
+        frames, cuts = sum(record.frames for record in used), sum(record.cuts for record in used)
+        lines = [f"{len(used)} of {len(self.records)} files are used: {frames} frames, {cuts} cuts"]
         for record in self.records:
             name = Path(record.path).name
             if record.problem:
@@ -105,13 +131,20 @@ class Dataset:
 
 
 def find_clips(folder: str | os.PathLike[str]) -> list[Path]:
-    """Videos and images under a folder, to any depth, in order of their paths; a single file is itself."""
+    """Videos and images under a folder, to any depth, in order of their paths; a single file is itself.
+
+    Hidden files are passed over, such as the `._NAME` that some systems leave beside every file.
+    """
     root = Path(folder)
     if root.is_file():
         return [root]
     if not root.is_dir():
         raise InputError(f"there is no folder {root} with training data")
-    found = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    found = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
     if not found:
         raise InputError(f"{root} holds no videos or images to train on")
     return found
@@ -130,12 +163,20 @@ def target_size(height: int, width: int, settings: DataSettings) -> tuple[int, i
 
 
 def scale_frame(frame: Frame, height: int, width: int) -> NDArray[np.uint8]:
-    """Packed (24, height / 4, width / 4) of a frame scaled to height x width, averaging areas."""
+    """Packed (24, height / 4, width / 4) of a frame scaled to height x width, averaging areas.
+
+    What the two shapes do not share is cut off at the edges: pictures are neither distorted nor resampled for a few
+    pixels.
+    """
+    factor = min(frame.height / height, frame.width / width)
+    # Even, so that chroma is cut at the same place.
+    rows, columns = (int(side * factor / 2 + 1e-6) * 2 for side in (height, width))
+    top, left = (frame.height - rows) // 4 * 2, (frame.width - columns) // 4 * 2
 
     def scaled(plane: NDArray[np.uint8], divisor: int) -> NDArray[np.uint8]:
-        smaller = plane.shape[0] >= height // divisor
-        method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        return cv2.resize(plane, (width // divisor, height // divisor), interpolation=method).astype(np.uint8)
+        part = plane[top // divisor :, left // divisor :][: rows // divisor, : columns // divisor]
+        method = cv2.INTER_AREA if factor >= 1 else cv2.INTER_CUBIC
+        return cv2.resize(part, (width // divisor, height // divisor), interpolation=method).astype(np.uint8)
 
     return pack((scaled(frame.y, 1), scaled(frame.u, 2), scaled(frame.v, 2)))
 
@@ -151,15 +192,20 @@ def prepare(
     A clip that cannot be read is named in the records and in one logged warning; the others go on.
     """
     paths = find_clips(folder)
+    _mapped.cache_clear()  # an array that is made again is another file
     cache.mkdir(parents=True, exist_ok=True)
     records: list[ClipRecord] = []
     keys: list[str] = []
+    known = np.empty((0, *LOOK[::-1]), np.uint8)
     for index, path in enumerate(paths):
         key = _key(path, settings)
         record = _cached(cache, key) or _prepare_clip(path, settings, cache, key)
         record.path = str(path)
-        if not record.problem and _is_copy(record, records):
+        looks = np.frombuffer(bytes.fromhex(record.looks), np.uint8).reshape(-1, *LOOK[::-1])
+        if not record.problem and is_copy(looks, known):
             record = ClipRecord(str(path), problem="it is a copy of another clip")
+        elif not record.problem:
+            known = np.concatenate([known, looks])
         if record.problem:
             logger.warning("%s is left out: %s", path, record.problem)
         records.append(record)
@@ -183,7 +229,7 @@ def _key(path: Path, settings: DataSettings) -> str:
     shaping = {
         name: getattr(settings, name) for name in ("downscale", "min_side", "resize", "crop", "max_frames")
     }
-    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([CACHE_VERSION, shaping], sort_keys=True).encode())
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -205,7 +251,7 @@ def _cached(cache: Path, key: str) -> ClipRecord | None:
 
 def _prepare_clip(path: Path, settings: DataSettings, cache: Path, key: str) -> ClipRecord:
     record = ClipRecord(str(path), array=f"{key}.packed")
-    cleaner = Cleaner(settings.max_frames)
+    cleaner = Cleaner()
     try:
         with atomic_path(cache / record.array, force=True) as beside, Path(beside).open("wb") as file:
             _write_frames(path, settings, cleaner, record, file)
@@ -213,8 +259,8 @@ def _prepare_clip(path: Path, settings: DataSettings, cache: Path, key: str) -> 
                 raise InputError("no frame is fit: " + (_reasons(cleaner.dropped) or "it holds none"))
     except InputError as error:
         record = ClipRecord(str(path), problem=str(error))
-    record.dropped = dict(cleaner.dropped)
-    record.looks = [look.hex() for look in cleaner.looks]
+    record.dropped, record.cuts = dict(cleaner.dropped), cleaner.cuts
+    record.looks = b"".join(look.tobytes() for look in cleaner.looks).hex()
     with atomic_path(cache / f"{key}.json", force=True) as beside:
         Path(beside).write_text(json.dumps(asdict(record)), encoding="utf-8")
     return record
@@ -223,49 +269,61 @@ def _prepare_clip(path: Path, settings: DataSettings, cache: Path, key: str) -> 
 def _write_frames(
     path: Path, settings: DataSettings, cleaner: Cleaner, record: ClipRecord, file: BinaryIO
 ) -> None:
-    with open_video(path) as reader:
-        record.fps = float(reader.info.fps)
-        rows, columns = target_size(reader.info.height, reader.info.width, settings)
-        record.height, record.width = rows // 4, columns // 4
-        for frame, starts in cleaner.sort(reader):
-            file.write(scale_frame(frame, rows, columns).tobytes())
-            if starts:
-                record.segments.append((record.frames, 0))
-            first, length = record.segments[-1]
-            record.segments[-1] = first, length + 1
-            record.frames += 1
+    info = probe(path)
+    record.fps = float(info.fps)
+    rows, columns = target_size(info.height, info.width, settings)
+    record.height, record.width = rows // 4, columns // 4
+    spans = _spans(info, settings.max_frames)
+    for start, end in spans:
+        try:
+            with open_video(path, start=start, end=end) as reader:
+                for frame, starts in cleaner.sort(islice(reader, -(-settings.max_frames // len(spans)))):
+                    file.write(scale_frame(frame, rows, columns).tobytes())
+                    if starts:
+                        record.segments.append((record.frames, 0))
+                    first, length = record.segments[-1]
+                    record.segments[-1] = first, length + 1
+                    record.frames += 1
+        except InputError:
+            # A file may end before it says so: then the spans before are what it has.
+            if not record.frames:
+                raise
+
+
+def _spans(info: VideoInfo, most: int) -> list[tuple[Fraction | None, Fraction | None]]:
+    """Start and end in seconds of what is read of a clip: all of it, or spans spread evenly over it."""
+    if info.estimated_frames <= most:
+        return [(None, None)]
+    number = max(1, round(most / SPAN_FRAMES))
+    length = Fraction(most, number) / info.fps
+    step = (info.duration - length) / max(1, number - 1)
+    return [(index * step, index * step + length) for index in range(number)]
 
 
 def _reasons(dropped: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in dropped.items())
 
 
-def _is_copy(record: ClipRecord, others: list[ClipRecord]) -> bool:
-    """Whether most looks of a clip were seen before; clips of a few looks must agree in all."""
-    seen = {look for other in others if not other.problem for look in other.looks}
-    if not record.looks:
-        return False
-    known = sum(look in seen for look in record.looks)
-    return known >= (COPY_SHARE * len(record.looks) if len(record.looks) >= 5 else len(record.looks))
-
-
-def _open(cache: Path, record: ClipRecord) -> NDArray[np.uint8]:
-    shape = (record.frames, PACKED_CHANNELS, record.height, record.width)
-    return np.memmap(cache / record.array, np.uint8, "r", shape=shape)
+@lru_cache(maxsize=OPEN_FILES)
+def _mapped(array: Path, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.memmap(array, np.uint8, "r", shape=shape)
 
 
 def _whole(cache: Path, record: ClipRecord) -> list[Passage]:
-    array = _open(cache, record)
     if record.frames == 1:
-        return [Passage(np.broadcast_to(array, (STILL_FRAMES, *array.shape[1:])), record.path)]
-    return list(_passages(array, record, 0, record.frames))
+        return [Passage(cache / record.array, _shape(record), 0, STILL_FRAMES, record.path)]
+    return list(_passages(cache, record, 0, record.frames))
 
 
-def _passages(array: NDArray[np.uint8], record: ClipRecord, first: int, last: int) -> Iterator[Passage]:
+def _passages(cache: Path, record: ClipRecord, first: int, last: int) -> Iterator[Passage]:
     for start, length in record.segments:
         begin, end = max(start, first), min(start + length, last)
         if end > begin:
-            yield Passage(array[begin:end], record.path)
+            yield Passage(cache / record.array, _shape(record), begin, end - begin, record.path)
+
+
+def _shape(record: ClipRecord) -> tuple[int, int, int, int]:
+    return record.frames, PACKED_CHANNELS, record.height, record.width
 
 
 def _split(
@@ -276,11 +334,10 @@ def _split(
     test: list[Passage] = []
     if len(usable) == 1:
         record = usable[0][1]
-        array = _open(cache, record)
         border = round(record.frames * (1 - settings.test_share))
         gap = min(round(GAP_SECONDS * record.fps / 2), record.frames // 8)
-        train += _passages(array, record, 0, max(1, border - gap))
-        test += _passages(array, record, min(border + gap, record.frames - 1), record.frames)
+        train += _passages(cache, record, 0, max(1, border - gap))
+        test += _passages(cache, record, min(border + gap, record.frames - 1), record.frames)
         return train, test
     ordered = [record for _, record in sorted(usable, key=lambda pair: pair[0])]
     tested = min(max(1, round(len(ordered) * settings.test_share)), len(ordered) - 1)
@@ -291,9 +348,9 @@ def _split(
 
 def check_usable(passages: list[Passage], frames: int) -> list[Passage]:
     """Those long enough for sequences of `frames`. Raises VivaeError with advice if there are none."""
-    long = [passage for passage in passages if len(passage.frames) >= frames]
+    long = [passage for passage in passages if len(passage) >= frames]
     if not long:
-        longest = max((len(passage.frames) for passage in passages), default=0)
+        longest = max((len(passage) for passage in passages), default=0)
         raise VivaeError(
             f"the recipe wants sequences of {frames} frames, but the longest passage without a cut has {longest}: "
             "lower 'frames' in the recipe's stages, or add footage"

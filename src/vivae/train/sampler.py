@@ -1,10 +1,12 @@
 """Batches for training: crops of passages, a pure function of seed, step and process, so that runs can resume."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vivae.errors import InputError
 from vivae.train.dataset import Passage, check_usable
 from vivae.train.recipe import DataSettings, Stage
 
@@ -17,6 +19,13 @@ FLIPPED = np.array(
 FASTER_SHARE = 0.25
 """Of the clips takes every second frame: larger motion."""
 WINDOW_FRAMES = 8
+
+
+class Window(NamedTuple):
+    """Frames (T, 24, crop / 4, crop / 4) of a clip to test on."""
+
+    frames: NDArray[np.uint8]
+    clip: str
 
 
 def mirrored(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -40,15 +49,20 @@ class ClipSampler:
         rank: int = 0,
         world: int = 1,
     ):
+        if stage.batch % world:
+            raise InputError(
+                f"a batch of {stage.batch} clips cannot be shared evenly by {world} processes: change 'batch' in the "
+                "recipe's stages, or the number of processes"
+            )
         self.passages = check_usable(list(passages), stage.frames)
-        lengths = np.sqrt([len(passage.frames) for passage in self.passages])
+        lengths = np.sqrt([len(passage) for passage in self.passages])
         self.chances = lengths / lengths.sum()
         self.settings, self.stage = settings, stage
         self.seed, self.rank, self.world = seed, rank, world
 
     def __call__(self, step: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng((self.seed, step))
-        share = max(1, self.stage.batch // self.world)
+        share = self.stage.batch // self.world
         # Every process draws the whole batch's places and reads its own: the data do not depend on their number.
         clips = [self._draw(rng, index // share == self.rank) for index in range(share * self.world)]
         return np.stack([clip for clip in clips if clip is not None])
@@ -76,11 +90,11 @@ class ClipSampler:
         return clip
 
 
-def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[Passage]:
+def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[Window]:
     """Up to `limit` fixed windows (T, 24, crop / 4, crop / 4) from the middle of passages spread over the half."""
-    chosen = [
-        passages[index] for index in np.unique(np.linspace(0, len(passages) - 1, limit).round().astype(int))
-    ]
+    most = max((len(passage) for passage in passages), default=0)
+    long = [passage for passage in passages if len(passage) >= min(WINDOW_FRAMES, most)]
+    chosen = [long[index] for index in np.unique(np.linspace(0, len(long) - 1, limit).round().astype(int))]
     windows = []
     for passage in chosen:
         frames, side = passage.frames, crop // 4
@@ -88,5 +102,5 @@ def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> li
         first = (len(frames) - count) // 2
         top, left = (frames.shape[2] - side) // 2, (frames.shape[3] - side) // 2
         part = frames[first : first + count, :, top : top + side, left : left + side]
-        windows.append(Passage(np.ascontiguousarray(part), passage.clip))
+        windows.append(Window(np.ascontiguousarray(part), passage.clip))
     return windows
