@@ -8,21 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
+from torch import nn
 
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
 from vivae.train.checkpoint import FILE
-from vivae.train.dataset import Dataset, prepare
+from vivae.train.dataset import Dataset, check_usable, prepare
+from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
+from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
-from vivae.train.recipe import Recipe, Stage, load_recipe
+from vivae.train.recipe import AnyRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
+from vivae.train.vae_lesson import VAELesson
+from vivae.vae.enhancer import Enhancer
 from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import load_model, serialise
+from vivae.vae.zoo import load_enhancer, load_model, serialise
 
 logger = logging.getLogger(__name__)
 
 TEST_WINDOWS = 12
+TEST_PAIRS = 24
 Report = Callable[[str, int, int | None], None]
 """Progress: what is being done, how far, of how many."""
 
@@ -75,7 +83,7 @@ def train(
 
 
 def _train(
-    recipe: Recipe, data: Path, folder: Path, resume: bool, workers: Workers, progress: Report | None
+    recipe: AnyRecipe, data: Path, folder: Path, resume: bool, workers: Workers, progress: Report | None
 ) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,29 +94,35 @@ def _train(
         return None if progress is None else lambda done, total: progress(label, done, total)
 
     dataset = _prepare(data, recipe, folder, workers, told("reading clips"))
-    windows = evaluation_windows(dataset.test, recipe.data.crop, TEST_WINDOWS)
-
-    def sampler(stage: Stage) -> ClipSampler:
-        return ClipSampler(
-            dataset.train, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
-        )
-
     torch.manual_seed(recipe.seed)
-    model = VideoVAE(recipe.model)
-    if recipe.start_from is not None:
-        start = load_model(recipe.start_from)
-        if start.config.model_copy(update={"name": recipe.model.name}) != recipe.model:
-            raise InputError(
-                f"{recipe.start_from} has another shape than the recipe's model: use its settings"
-            )
-        model.load_state_dict(start.state_dict())
 
     def stepped(step: int, steps: int, _figures: dict[str, float]) -> None:
         if progress:
             progress("training", step, steps)
 
-    arrays = [window.frames[None] for window in windows]
-    run = Training(recipe, model, sampler, arrays, folder, dataset.identity, workers, stepped)
+    lesson: Lesson
+    windows: list[Window] = []
+    if isinstance(recipe, Recipe):
+        windows = evaluation_windows(dataset.test, recipe.data.crop, TEST_WINDOWS)
+        lesson = VAELesson(recipe, _new_vae(recipe), [window.frames[None] for window in windows])
+
+        def sampler(stage: Stage) -> Batches:
+            return ClipSampler(
+                dataset.train, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
+            )
+    else:
+        pairs, tests = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
+        frames = recipe.stages[-1].frames
+        lesson = EnhanceLesson(
+            _new_enhancer(recipe), pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS)
+        )
+
+        def sampler(stage: Stage) -> Batches:
+            return PairSampler(
+                pairs, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
+            )
+
+    run = Training(recipe, lesson, sampler, folder, dataset.identity, workers, stepped)
     if resume:
         run.resume()
     trained = run.run()
@@ -117,8 +131,51 @@ def _train(
     return _finish(trained, run, dataset, windows, folder, told("testing"))
 
 
+def _new_vae(recipe: Recipe) -> VideoVAE:
+    model = VideoVAE(recipe.model)
+    if recipe.start_from is not None:
+        start = load_model(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
+    return model
+
+
+def _new_enhancer(recipe: EnhancerRecipe) -> Enhancer:
+    model = Enhancer(recipe.model)
+    if recipe.start_from is not None:
+        start = load_enhancer(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
+    return model
+
+
+def _check_same_shape(start: BaseModel, wanted: BaseModel, name: str) -> None:
+    if start.model_dump(exclude={"name"}) != wanted.model_dump(exclude={"name"}):
+        raise InputError(f"{name} has another shape than the recipe's model: use its settings")
+
+
+def _pairs(
+    recipe: EnhancerRecipe,
+    dataset: Dataset,
+    folder: Path,
+    workers: Workers,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on and to test on; the first process makes them."""
+    if workers.world > 1 and not workers.leads:
+        torch.distributed.barrier()
+    longest = max(stage.frames for stage in recipe.stages) + 1
+    train, test = (
+        make_pairs(check_usable(half, longest), recipe.degrade, folder / "cache", progress)
+        for half in (dataset.train, dataset.test)
+    )
+    if workers.world > 1 and workers.leads:
+        torch.distributed.barrier()
+    return train, test
+
+
 def _prepare(
-    data: Path, recipe: Recipe, folder: Path, workers: Workers, progress: Callable[[int, int], None] | None
+    data: Path, recipe: AnyRecipe, folder: Path, workers: Workers, progress: Callable[[int, int], None] | None
 ) -> Dataset:
     """The dataset in every process; the first one makes the cache and the others find it made."""
     if workers.world > 1 and not workers.leads:
@@ -132,14 +189,14 @@ def _prepare(
 
 
 def _finish(
-    trained: VideoVAE,
+    trained: nn.Module,
     run: Training,
     dataset: Dataset,
     windows: list[Window],
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Save the model, then measure what was saved on the test half and write the sheet."""
+    """Save the model and measure it on the test half."""
     recipe = run.recipe
     notes = {
         "recipe": recipe.model_dump(mode="json"),
@@ -149,8 +206,30 @@ def _finish(
         "hardware": f"{run.workers.world} x {run.workers.device}, {torch.get_num_threads()} threads",
     }
     path = folder / "model.safetensors"
+    assert isinstance(trained, VideoVAE | Enhancer)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
+    told: dict[str, Any] = {
+        "model": str(path),
+        "steps": run.plan["step"],
+        "minutes": round(run.plan["seconds"] / 60, 2),
+        "left_out": [record.path for record in dataset.records if record.problem],
+    }
+    if isinstance(recipe, EnhancerRecipe):
+        return told | run.evaluate()
+    return told | _sheet(path, run, recipe, notes, windows, folder, progress)
+
+
+def _sheet(
+    path: Path,
+    run: Training,
+    recipe: Recipe,
+    notes: dict[str, Any],
+    windows: list[Window],
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Measure what was saved on the test half and write the sheet."""
     model = load_model(path)
     scores: list[Score] = []
     wanted = (*recipe.model.nested, recipe.model.latent_channels)
@@ -170,10 +249,4 @@ def _finish(
     }
     write_sheet(folder / "sheet.html", recipe.model.name, scores, folder / "log.jsonl", settings)
     figures = means(item for item in scores if item.channels == recipe.model.latent_channels)
-    return {
-        "model": str(path),
-        "sheet": str(folder / "sheet.html"),
-        "steps": run.plan["step"],
-        "minutes": round(run.plan["seconds"] / 60, 2),
-        "left_out": [record.path for record in dataset.records if record.problem],
-    } | figures
+    return {"sheet": str(folder / "sheet.html")} | figures

@@ -8,7 +8,7 @@ from typing import Any
 from vivae.codec.describe import describe
 from vivae.media import probe
 from vivae.tasks.features import is_latent_file, read_header
-from vivae.vae.zoo import list_models, load_model, notes_of, resolve
+from vivae.vae.zoo import list_models, load_any, notes_of, resolve
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _latents(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _model(path: str | os.PathLike[str]) -> dict[str, Any]:
-    model = load_model(Path(path))
+    model = load_any(Path(path))
     return {
         "kind": "model",
         "path": str(path),

@@ -4,7 +4,7 @@ Works on a stream with one frame of look-ahead, on thumbnails of luma; nothing h
 were set on real footage, where panning and shaken cameras change as much from frame to frame as some cuts do.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,19 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.media import Frame
+from vivae.media.cuts import CutWatch, distance, thumbnail_of
 
-THUMBNAIL = (32, 18)
-"""Columns and rows."""
 BLACK_MEAN, BLACK_SPREAD = 24.0, 6.0
 """Luma code values: a frame is black below both."""
 STILL = 2.0
 """A frame repeats the one before if no block of 8x8 pixels differs by more than this, in mean code values."""
-CUT = 5.0
-"""Mean absolute difference of thumbnails, in code values, times their decorrelation, that a cut exceeds..."""
-CUT_RATIO = 2.0
-"""...and by how many times its difference must exceed those of the frames around it."""
-AROUND = 5
-"""Changes before a cut that it is compared with; shaken cameras and doubled frames need more than one."""
 FLASH = 12.0
 """Mean absolute difference, in code values, from both neighbours that makes a lone frame a flash..."""
 FLASH_RATIO = 4.0
@@ -57,30 +50,22 @@ class Cleaner:
     def sort(self, frames: Iterable[Frame]) -> Iterator[Kept]:
         """The frames to keep of one span of the clip, in order."""
         previous: tuple[Frame, NDArray[np.float32]] | None = None
-        recent: deque[float] = deque(maxlen=AROUND)
+        watch = CutWatch()
         starts = True
         for frame, thumbnail, after in _with_next(frames):
             cut = False
             if previous is not None and _is_flash(previous[1], thumbnail, after):
                 reason: str | None = "flash"
             elif (reason := _unfit(frame, thumbnail)) is None and previous is not None:
-                change = _distance(thumbnail, previous[1])
-                around = max([*recent, 0.0 if after is None else _distance(after, thumbnail)])
-                cut = (
-                    change > CUT_RATIO * around
-                    and change * (1 - _correlation(thumbnail, previous[1])) > CUT
-                    and not starts
-                )
+                cut = watch.cuts(previous[1], thumbnail, after) and not starts
                 if not cut and _repeats(frame, previous[0]):
                     reason = "frozen"
-                recent.append(change)
             if reason is not None:
                 self.dropped[reason] += 1
                 starts = starts or reason == "black"
                 continue
             if cut:
                 self.cuts += 1
-                recent.clear()
             self.looks.append(cv2.resize(thumbnail, LOOK, interpolation=cv2.INTER_AREA).astype(np.uint8))
             previous = frame, thumbnail
             yield Kept(frame, starts or cut)
@@ -108,7 +93,7 @@ def _with_next(
 ) -> Iterator[tuple[Frame, NDArray[np.float32], NDArray[np.float32] | None]]:
     held: tuple[Frame, NDArray[np.float32]] | None = None
     for frame in frames:
-        small = cv2.resize(frame.y, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = thumbnail_of(frame)
         if held is not None:
             yield *held, small
         held = frame, small
@@ -124,26 +109,16 @@ def _unfit(frame: Frame, thumbnail: NDArray[np.float32]) -> str | None:
     return None
 
 
-def _distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(np.abs(a - b).mean())
-
-
 def _is_flash(
     before: NDArray[np.float32], now: NDArray[np.float32], after: NDArray[np.float32] | None
 ) -> bool:
     if after is None:
         return False
-    least = min(_distance(before, now), _distance(now, after))
-    return least > FLASH and least > FLASH_RATIO * _distance(before, after)
+    least = min(distance(before, now), distance(now, after))
+    return least > FLASH and least > FLASH_RATIO * distance(before, after)
 
 
 def _repeats(frame: Frame, previous: Frame) -> bool:
     blocks = (max(1, frame.width // 8), max(1, frame.height // 8))
     difference = cv2.absdiff(frame.y, previous.y)
     return float(cv2.resize(difference, blocks, interpolation=cv2.INTER_AREA).max()) <= STILL
-
-
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """-1 to 1; 0 where one of the two is flat."""
-    energy = float(a.std() * b.std())
-    return float(((a - a.mean()) * (b - b.mean())).mean()) / energy if energy else 0.0

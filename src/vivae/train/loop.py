@@ -11,38 +11,31 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from vivae.errors import Interrupted, VivaeError
 from vivae.train.checkpoint import FILE, Plan, generator_of, load_checkpoint, save_checkpoint
-from vivae.train.recipe import Recipe, Stage
-from vivae.vae.config import PLANES, VAEConfig
-from vivae.vae.model import VideoVAE
-from vivae.vae.objective import Objective, negative_elbo, train_step
+from vivae.train.lesson import Batches, Lesson
+from vivae.train.recipe import AnyRecipe, Stage
 
 logger = logging.getLogger(__name__)
 
-Batches = Callable[[int], NDArray[np.uint8]]
-"""step -> packed clips (B, T, P, h, w) uint8 of this process."""
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after every step with the step, the number of steps and the latest figures."""
 
 SPEED_STEPS = 20
 """Steps measured before a budget in minutes becomes a number of steps."""
-EVALUATION_QUALITIES = (0.25, 0.6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -58,35 +51,7 @@ class Workers:
         return self.rank == 0
 
 
-class Unroll(nn.Module):
-    """The loss of a batch of clips, step after step through time; a module so that DDP can wrap it."""
-
-    def __init__(self, model: VideoVAE, objective: Objective, precision: torch.dtype | None):
-        super().__init__()
-        self.model = model
-        self.objective = objective
-        self.precision = precision
-
-    def forward(
-        self, clips: Tensor, quality: Tensor, kept: Tensor, beta: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean loss, and distortion and bits per pixel (T, B) without gradient. clips: (B, T, P, h, w)."""
-        model = self.model
-        state = model.initial_state(clips.shape[0], *clips.shape[-2:])
-        loss = clips.new_zeros(())
-        distortions, bits = [], []
-        kind = clips.device.type
-        with torch.autocast(kind, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
-            for index in range(clips.shape[1]):
-                step = train_step(model, clips[:, index], state, quality, self.objective, generator, kept)
-                state = step.state
-                loss = loss + negative_elbo(step, quality, self.objective, beta)
-                distortions.append(step.distortion.detach())
-                bits.append(step.bits.detach())
-        return loss / clips.shape[1], torch.stack(distortions), torch.stack(bits)
-
-
-def choose_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+def choose_precision(recipe: AnyRecipe, device: torch.device) -> torch.dtype | None:
     """bfloat16 where it is asked for, or where the hardware computes it natively; None for float32."""
     if recipe.precision == "float32":
         return None
@@ -134,39 +99,25 @@ def catch_signals() -> Iterator[list[int]]:
             signal.signal(name, handler)
 
 
-def unpack_batch(batch: NDArray[np.uint8], config: VAEConfig, device: torch.device) -> Tensor:
-    """uint8 (B, T * s, 24, h, w) -> float (B, T, P, h, w) in [0, 1]: s frames and the model's planes a step."""
-    stride = config.temporal_stride
-    planes = batch[:, : batch.shape[1] // stride * stride, : sum(PLANES[config.colour])]
-    clips = torch.from_numpy(np.ascontiguousarray(planes)).to(device).float() / 255
-    b, t, p, h, w = clips.shape
-    return clips.reshape(b, t // stride, stride * p, h, w)
-
-
 class Training:
     """A training under way; `run` takes it to its end."""
 
     def __init__(
         self,
-        recipe: Recipe,
-        model: VideoVAE,
+        recipe: AnyRecipe,
+        lesson: Lesson,
         sampler: Callable[[Stage], Batches],
-        windows: Sequence[NDArray[np.uint8]],
         folder: Path,
         data: str,
         workers: Workers,
         progress: Progress | None = None,
     ):
         self.recipe, self.folder, self.workers, self.progress = recipe, folder, workers, progress
-        self.model = model.to(workers.device)
-        settings = recipe.objective
-        self.objective = Objective(
-            settings.distortion, settings.rate_low, settings.rate_high, settings.balance, settings.free_bits
-        )
-        precision = choose_precision(recipe, workers.device)
-        self.unroll: nn.Module = Unroll(self.model, self.objective, precision)
+        self.lesson = lesson
+        self.model = lesson.model.to(workers.device)
+        self.taught: nn.Module = lesson.module(choose_precision(recipe, workers.device))
         if workers.world > 1:
-            self.unroll = DistributedDataParallel(self.unroll, find_unused_parameters=True)
+            self.taught = DistributedDataParallel(self.taught, find_unused_parameters=True)
         self.mean = AveragedModel(
             self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema), use_buffers=False
         )
@@ -177,7 +128,6 @@ class Training:
             weight_decay=recipe.optimiser.weight_decay,
         )
         self.samplers = [sampler(stage) for stage in recipe.stages]
-        self.windows = windows
         minutes = recipe.budget.minutes
         self.plan = Plan(
             step=0,
@@ -209,21 +159,6 @@ class Training:
         low = settings.final
         return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
-    def draw(self, clips: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Quality (B,) of each clip, and (B,) how many of its latent channels are kept."""
-        settings = self.recipe.objective
-        device = self.workers.device
-        chance = torch.rand((3, clips), generator=generator, device=device)
-        quality = torch.where(chance[0] < settings.best_share, torch.ones_like(chance[1]), chance[1])
-        kept = torch.full((clips,), self.model.config.latent_channels, device=device)
-        nested = self.model.config.nested
-        if nested:
-            # The same draw decides whether a clip is nested and, spread over the parts, how deep.
-            part = (chance[2] / max(settings.nested_share, 1e-9) * len(nested)).long()
-            for index, prefix in enumerate(nested):
-                kept = torch.where(part == index, prefix, kept)
-        return torch.where(kept < self.model.config.latent_channels, torch.ones_like(quality), quality), kept
-
     def one_step(self) -> dict[str, float]:
         plan = self.plan
         step = plan["step"]
@@ -231,16 +166,13 @@ class Training:
         steps = plan["steps"] or self.recipe.budget.steps
         index, _ = self.recipe.stage_at(step, steps)
         workers = self.workers
-        clips = unpack_batch(self.samplers[index](step), self.model.config, workers.device)
         generator = generator_of(self.recipe.seed, step, workers.rank, workers.device)
-        quality, kept = self.draw(len(clips), generator)
+        batch = self.lesson.batch(self.samplers[index](step), step, generator)
         rate = self.learning_rate(step, steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        warmup = self.recipe.objective.beta_warmup
-        beta = min(1.0, 0.1 + 0.9 * step / warmup) if warmup else 1.0
-        self.unroll.train()
-        loss, distortion, bits = self.unroll(clips, quality, kept, beta, generator)
+        self.taught.train()
+        loss, figures = self.taught(*batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip)
@@ -252,8 +184,7 @@ class Training:
         plan["step"] = step + 1
         return {
             "loss": loss.item(),
-            "distortion_db": decibels(distortion.mean().item()),
-            "bpp": bits.mean().item(),
+            **{name: value.item() for name, value in figures.items()},
             "learning_rate": rate,
             "gradient": norm.item(),
         }
@@ -267,32 +198,18 @@ class Training:
         self.plan["gradient"] = usual + 0.02 * (min(norm, limit) - usual)
         return norm <= limit
 
-    def mean_model(self) -> VideoVAE:
+    def evaluate(self) -> dict[str, float]:
+        """What the lesson says of the running mean of the weights."""
+        with torch.no_grad():
+            return self.lesson.evaluate(self.mean_model())
+
+    def mean_model(self) -> nn.Module:
         """The running mean of the weights, ready to run."""
         model = self.mean.module
-        assert isinstance(model, VideoVAE)
-        model.tables.copy_(self.model.tables)
-        model.prior.freeze()
+        self.lesson.settle(model)
         return model.eval()
 
-    @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Negative ELBO of the test half, mean over fixed windows and qualities; and its two terms at quality 1."""
-        unroll = Unroll(self.mean_model(), self.objective, None)
-        totals = np.zeros(3)
-        for index, window in enumerate(self.windows):
-            clips = unpack_batch(window, self.model.config, self.workers.device)
-            whole = torch.full((len(clips),), self.model.config.latent_channels, device=clips.device)
-            for value in EVALUATION_QUALITIES:
-                generator = generator_of(self.recipe.seed, index, 0, clips.device)
-                quality = torch.full((len(clips),), value, device=clips.device)
-                loss, distortion, bits = unroll(clips, quality, whole, 1.0, generator)
-                totals[0] += loss.item() / len(EVALUATION_QUALITIES)
-            totals[1:] += distortion.mean().item(), bits.mean().item()
-        mean_loss, mean_distortion, mean_bits = (totals / len(self.windows)).tolist()
-        return {"test_loss": mean_loss, "test_db": decibels(mean_distortion), "test_bpp": mean_bits}
-
-    def run(self) -> VideoVAE:
+    def run(self) -> nn.Module:
         """Train to the end of the budget, or until the test ELBO stops improving; returns the mean weights.
 
         Raises Interrupted on Ctrl-C or termination, with a checkpoint written.
@@ -308,7 +225,7 @@ class Training:
                 plan["seconds"] = time.monotonic() - started
                 if plan["steps"] is None and plan["step"] - speed_from[0] >= SPEED_STEPS:
                     plan["steps"] = self.planned_steps(*speed_from)
-                if plan["step"] % budget.evaluate_every == 0 and self.windows:
+                if plan["step"] % budget.evaluate_every == 0 and self.lesson.windows:
                     figures |= self.evaluate()
                     better = plan["best"] is None or figures["test_loss"] < plan["best"] * 0.9995
                     plan["best"] = figures["test_loss"] if better else plan["best"]
@@ -389,8 +306,3 @@ def _step_of(line: str) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError):
         return 1 << 62
-
-
-def decibels(error: float) -> float:
-    """PSNR of a squared error in code values."""
-    return 10 * math.log10(255**2 / max(error, 1e-6))

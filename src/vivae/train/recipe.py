@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from vivae.errors import InputError
 from vivae.vae.config import VAEConfig
+from vivae.vae.enhancer import EnhancerConfig
 
 
 class _Settings(BaseModel):
@@ -110,12 +111,32 @@ class Budget(_Settings):
     checkpoint_minutes: float = Field(3.0, gt=0)
 
 
-class Recipe(_Settings):
-    """A whole training."""
+class DegradeSettings(_Settings):
+    """How clean passages become what an enhancer is given: made small, then coded by SVT-AV1."""
 
-    model: VAEConfig = VAEConfig()
+    shrinks: tuple[float, ...] = (2.0, 2.0, 4 / 3)
+    """Display width over base width, in turn."""
+    crf_low: float = Field(30, ge=1, le=70)
+    crf_high: float = Field(63, ge=1, le=70)
+    preset: int = Field(8, ge=0, le=13)
+    variants: int = Field(3, ge=1, le=64)
+    """Versions of every passage; each has a base size and a quantiser of its own."""
+    frames: int = Field(64, ge=4)
+    """Frames of each passage at most."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if not self.shrinks or not all(1 <= shrink <= 8 for shrink in self.shrinks):
+            raise ValueError(f"shrinks must lie between 1 and 8, got {self.shrinks}")
+        if self.crf_high < self.crf_low:
+            raise ValueError("crf_high must not be smaller than crf_low")
+        return self
+
+
+class CommonRecipe(_Settings):
+    """What every training has."""
+
     data: DataSettings = DataSettings()
-    objective: ObjectiveSettings = ObjectiveSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     stages: tuple[Stage, ...] = (Stage(),)
     budget: Budget = Budget()
@@ -130,11 +151,6 @@ class Recipe(_Settings):
         total = sum(stage.share for stage in self.stages)
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares of the stages must sum to 1, they sum to {total:g}")
-        for stage in self.stages:
-            if stage.frames % self.model.temporal_stride:
-                raise ValueError(
-                    f"{stage.frames} frames are no multiple of the temporal stride {self.model.temporal_stride}"
-                )
         return self
 
     def stage_at(self, step: int, steps: int) -> tuple[int, Stage]:
@@ -147,7 +163,35 @@ class Recipe(_Settings):
         return len(self.stages) - 1, self.stages[-1]
 
 
-def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+class Recipe(CommonRecipe):
+    """The training of a `VideoVAE`."""
+
+    kind: Literal["vae"] = "vae"
+    model: VAEConfig = VAEConfig()
+    objective: ObjectiveSettings = ObjectiveSettings()
+
+    @model_validator(mode="after")
+    def _strides(self) -> Self:
+        for stage in self.stages:
+            if stage.frames % self.model.temporal_stride:
+                raise ValueError(
+                    f"{stage.frames} frames are no multiple of the temporal stride {self.model.temporal_stride}"
+                )
+        return self
+
+
+class EnhancerRecipe(CommonRecipe):
+    """The training of an `Enhancer`, on pairs of clean and degraded passages."""
+
+    kind: Literal["enhancer"] = "enhancer"
+    model: EnhancerConfig = EnhancerConfig()
+    degrade: DegradeSettings = DegradeSettings()
+
+
+AnyRecipe = Recipe | EnhancerRecipe
+
+
+def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> AnyRecipe:
     """Read and check a recipe; `overrides` maps dotted names such as `budget.minutes` to values.
 
     Raises InputError that names each wrong field in plain words.
@@ -169,8 +213,9 @@ def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = value
+    kind: type[AnyRecipe] = EnhancerRecipe if raw.get("kind") == "enhancer" else Recipe
     try:
-        return Recipe.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"the recipe {path} has {_plain(error)}") from error
 

@@ -49,11 +49,7 @@ class ClipSampler:
         rank: int = 0,
         world: int = 1,
     ):
-        if stage.batch % world:
-            raise InputError(
-                f"a batch of {stage.batch} clips cannot be shared evenly by {world} processes: change 'batch' in the "
-                "recipe's stages, or the number of processes"
-            )
+        check_batch(stage, world)
         self.passages = check_usable(list(passages), stage.frames)
         lengths = np.sqrt([len(passage) for passage in self.passages])
         self.chances = lengths / lengths.sum()
@@ -76,18 +72,33 @@ class ClipSampler:
         stride = 2 if places[0] < FASTER_SHARE and len(frames) > 2 * count else 1
         span = (count - 1) * stride + 1
         side = self.settings.crop // 4
-        first, top, left = (
-            int(place * (extent - size + 1))
-            for place, extent, size in zip(
-                places[1:4], (len(frames), *frames.shape[2:]), (span, side, side), strict=True
-            )
-        )
+        first, top, left = draw_place(places[1:4], frames.shape, (span, side, side))
         clip = np.asarray(frames[first : first + span : stride, :, top : top + side, left : left + side])
         if self.settings.flip and places[4] < 0.5:
             clip = mirrored(clip)
         if self.settings.reverse and places[5] < 0.5:
             clip = clip[::-1]
         return clip
+
+
+def check_batch(stage: Stage, world: int) -> None:
+    """Raises InputError where the batch cannot be shared evenly by so many processes."""
+    if stage.batch % world:
+        raise InputError(
+            f"a batch of {stage.batch} clips cannot be shared evenly by {world} processes: change 'batch' in the "
+            "recipe's stages, or the number of processes"
+        )
+
+
+def draw_place(
+    chances: NDArray[np.float64], shape: tuple[int, ...], size: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """First frame, top and left of a part of `size` in frames of `shape` (T, C, h, w), for draws from [0, 1)."""
+    first, top, left = (
+        int(chance * (extent - wanted + 1))
+        for chance, extent, wanted in zip(chances, (shape[0], *shape[2:]), size, strict=True)
+    )
+    return first, top, left
 
 
 def evaluation_windows(passages: Sequence[Passage], crop: int, limit: int) -> list[Window]:

@@ -17,9 +17,11 @@ from safetensors.torch import save
 
 from vivae.errors import FormatError, InputError
 from vivae.vae.config import VAEConfig
+from vivae.vae.enhancer import Enhancer, EnhancerConfig
 from vivae.vae.model import VideoVAE
 
 FORMAT = "vivae-model-1"
+ENHANCER_FORMAT = "vivae-enhancer-1"
 LIMIT_BYTES = 4 << 30
 
 
@@ -52,29 +54,33 @@ def weights_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def serialise(model: VideoVAE, notes: dict[str, Any] | None = None) -> bytes:
+def serialise(model: VideoVAE | Enhancer, notes: dict[str, Any] | None = None) -> bytes:
     """Weights as float16 (integer tables as they are) with the configuration, as safetensors bytes.
 
     The prior is frozen on the rounded weights, so that what is saved is exactly what will run.
     """
-    clone = VideoVAE(model.config)
+    clone: VideoVAE | Enhancer = (
+        VideoVAE(model.config) if isinstance(model, VideoVAE) else Enhancer(model.config)
+    )
     state = {
         key: value.half().float() if value.is_floating_point() else value
         for key, value in model.state_dict().items()
     }
     clone.load_state_dict(state)
-    clone.prior.freeze()
+    if isinstance(clone, VideoVAE):
+        clone.prior.freeze()
     tensors = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
-    header = {"format": FORMAT, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
+    form = FORMAT if isinstance(clone, VideoVAE) else ENHANCER_FORMAT
+    header = {"format": form, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
     # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
     return save(tensors, metadata={"vivae": json.dumps(header)})
 
 
-def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu") -> VideoVAE:
-    """A trained model by shipped name or path, in evaluation mode, with `.hash` set.
+def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> VideoVAE | Enhancer:
+    """A model of either kind by shipped name or path, in evaluation mode, with `.hash` set.
 
     Raises InputError for an unknown name and FormatError for a file that is no vivae model.
     """
@@ -82,16 +88,37 @@ def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu")
     return _load(str(path), path.stat().st_mtime_ns, str(device))
 
 
-@lru_cache(maxsize=4)
-def _load(path: str, _changed: int, device: str) -> VideoVAE:
+def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu") -> VideoVAE:
+    """A trained VAE; see `load_any`. Raises InputError for an enhancer, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, VideoVAE):
+        raise InputError(f"model '{name}' enhances and has no latent: give a VAE, such as 'base'")
+    return model
+
+
+def load_enhancer(name: str | Path = "upscale", *, device: str | torch.device = "cpu") -> Enhancer:
+    """A trained enhancer; see `load_any`. Raises InputError for a VAE, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, Enhancer):
+        raise InputError(f"model '{name}' is a VAE and no enhancer: give one such as 'upscale'")
+    return model
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, _changed: int, device: str) -> VideoVAE | Enhancer:
     if Path(path).stat().st_size > LIMIT_BYTES:
         raise FormatError(f"{path} is larger than any vivae model ({LIMIT_BYTES >> 30} GiB)")
+    model: VideoVAE | Enhancer
     try:
         with safe_open(path, framework="pt") as file:
             header = _header(file)
-            if header.get("format") != FORMAT:
-                raise FormatError(f"{path} holds no vivae model (format {header.get('format')!r})")
-            model = VideoVAE(VAEConfig.model_validate(header["config"]))
+            match header.get("format"):
+                case form if form == FORMAT:
+                    model = VideoVAE(VAEConfig.model_validate(header["config"]))
+                case form if form == ENHANCER_FORMAT:
+                    model = Enhancer(EnhancerConfig.model_validate(header["config"]))
+                case other:
+                    raise FormatError(f"{path} holds no vivae model (format {other!r})")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValidationError, ValueError, KeyError, OSError) as error:
         raise FormatError(f"{path} is no readable vivae model: {error}") from error

@@ -1,0 +1,113 @@
+"""Teaching an `Enhancer`: clips run frame by frame as they will in use, each result the next one's memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vivae.train.degrade import PairBatch
+from vivae.train.lesson import on_device
+from vivae.vae.enhancer import PLANES, Attribute, Enhancer
+from vivae.vae.enhancing import aligned, as_picture, as_tensor, attributes_of
+from vivae.vae.motion import Motion
+
+WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
+"""Of the planes: PSNR-YUV's."""
+FLOOR = 2.0
+"""Squared code values added to each crop's error: below it, a smaller error counts for little."""
+
+
+class Rollout(nn.Module):
+    """Mean log of the planes' squared errors, which is PSNR-YUV but for sign and scale, over a batch of clips."""
+
+    def __init__(self, model: Enhancer, precision: torch.dtype | None):
+        super().__init__()
+        self.model = model
+        self.precision = precision
+        self.motion = Motion()
+
+    def forward(
+        self, degraded: NDArray[np.uint8], clean: NDArray[np.uint8], attributes: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
+        device = attributes.device
+        losses, before = [], []
+        last = [None] * len(degraded)
+        for index in range(clean.shape[1]):
+            parts = [
+                aligned(
+                    self.motion,
+                    degraded[clip, index],
+                    last[clip],
+                    degraded[clip, index - 1] if index else None,
+                    degraded[clip, index + 1],
+                )
+                for clip in range(len(degraded))
+            ]
+            present, past, following = (
+                torch.cat([as_tensor(part[place], device) for part in parts]) for place in range(3)
+            )
+            with torch.autocast(
+                device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
+            ):
+                residual = self.model(present, past, following, attributes)
+            picture = present + residual.float()
+            target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
+            losses.append(log_error(picture, target))
+            with torch.no_grad():
+                before.append(log_error(present, target))
+                last = list(as_picture(picture))
+        loss = torch.stack(losses).mean()
+        gain = (torch.stack(before).mean() - loss.detach()) * 10
+        return loss, {"gain_db": gain}
+
+
+def log_error(picture: Tensor, target: Tensor) -> Tensor:
+    """(B,) weighted mean of log10 of the planes' mean squared errors, in squared code values."""
+    square = ((picture - target) * 255) ** 2
+    errors = torch.stack([part.mean((1, 2, 3)) for part in square.split(PLANES, 1)], 1)
+    return (torch.log10(errors + FLOOR) * errors.new_tensor(WEIGHTS)).sum(1)
+
+
+class EnhanceLesson:
+    """See `vivae.train.lesson.Lesson`."""
+
+    model: nn.Module
+
+    def __init__(self, model: Enhancer, windows: Sequence[PairBatch]):
+        self.model = self.enhancer = model
+        self.windows = windows
+
+    def module(self, precision: torch.dtype | None) -> nn.Module:
+        return Rollout(self.enhancer, precision)
+
+    def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
+        return drawn.degraded, drawn.clean, _attributes(self.enhancer, drawn)
+
+    def settle(self, model: nn.Module) -> None:
+        """Nothing is derived."""
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Mean loss, and the gain in dB of PSNR-YUV over the degraded picture, over the windows."""
+        assert isinstance(model, Enhancer)
+        rollout = Rollout(model, None)
+        found = [
+            rollout(window.degraded, window.clean, _attributes(model, window)) for window in self.windows
+        ]
+        loss = sum(loss.item() for loss, _ in found) / len(found)
+        return {
+            "test_loss": loss,
+            "test_gain_db": sum(told["gain_db"].item() for _, told in found) / len(found),
+        }
+
+
+def _attributes(model: Enhancer, batch: PairBatch) -> Tensor:
+    names: tuple[Attribute, ...] = model.config.attributes
+    rows = [
+        attributes_of(names, crf=crf, shrink=shrink)
+        for crf, shrink in zip(batch.crf, batch.shrink, strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.float32, device=on_device(model))

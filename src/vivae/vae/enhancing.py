@@ -1,0 +1,132 @@
+"""Running an `Enhancer` along a video: what it is shown of each frame, and the stream of its results.
+
+Exact streaming: frame by frame in any plan the results are the same, in memory that does not grow. The memory is the
+last result; `restart` forgets it, as at a cut.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vivae.media import Planes, pack, unpack
+from vivae.vae.enhancer import Attribute, Enhancer
+from vivae.vae.motion import Motion, moved
+
+Packed = NDArray[np.uint8]
+FLOW_SHARE = 2
+"""Flow is sought on luma so many times smaller: enough for the place of a 4x4 block, at a quarter of the time."""
+
+
+class Aligned(NamedTuple):
+    """Packed frames (24, h, w) uint8: the present one, and the others moved to where it has things."""
+
+    present: Packed
+    last: Packed
+    following: Packed
+
+
+class Step(NamedTuple):
+    """One frame to enhance. gains: what share of the residual of each plane is added."""
+
+    planes: Planes
+    crf: float
+    shrink: float
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    restart: bool = False
+    """Whether nothing before is to be seen: the first frame after a cut."""
+
+
+def aligned(
+    motion: Motion, present: Packed, last: Packed | None, before: Packed | None, following: Packed | None
+) -> Aligned:
+    """Move the last result and the following condition to the present one, along flow between conditions.
+
+    before: the condition of the last result. What is None is replaced by the present.
+    """
+    height, width = present.shape[1] * 4, present.shape[2] * 4
+    here = _small(present)
+
+    def brought(what: Packed | None, seen: Packed | None) -> Packed:
+        if what is None or seen is None:
+            return present
+        flow = motion.between(here, _small(seen))
+        return pack(moved(unpack(what, height, width), flow))
+
+    return Aligned(present, brought(last, before), brought(following, following))
+
+
+def _small(packed: Packed) -> NDArray[np.uint8]:
+    """Luma (2h, 2w): the mean of each 2x2 samples."""
+    rows, columns = packed.shape[1:]
+    blocks = packed[:16].reshape(2, 2, 2, 2, rows, columns).astype(np.uint16)
+    means = (blocks.sum((1, 3)) + 2) >> 2
+    return np.ascontiguousarray(means.transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns).astype(np.uint8))
+
+
+def as_tensor(packed: Packed, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 (24, h, w) -> float (1, 24, h, w) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(packed))[None].to(device).float() / 255
+
+
+def as_picture(frames: Tensor) -> Packed:
+    """float (B, 24, h, w) -> uint8, rounded."""
+    return (frames.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def attributes_of(names: Sequence[Attribute], *, crf: float, shrink: float) -> list[float]:
+    """What an enhancer is told of its condition, in the order of its configuration."""
+    values: dict[Attribute, float] = {"quantiser": float(crf) / 63, "shrink": float(shrink) - 1}
+    return [values[name] for name in names]
+
+
+def enhanced(model: Enhancer, steps: Iterable[Step]) -> Iterator[Planes]:
+    """The results for a stream of frames of one size, in order, one frame behind."""
+    runner = _Runner(model)
+    held: Step | None = None
+    for step in steps:
+        if held is not None:
+            yield runner.run(held, None if step.restart else step)
+        held = step
+    if held is not None:
+        yield runner.run(held, None)
+
+
+class _Runner:
+    def __init__(self, model: Enhancer) -> None:
+        self._model = model
+        self._motion = Motion()
+        self._device = next(model.parameters()).device
+        self._before: Packed | None = None
+        self._last: Packed | None = None
+
+    @torch.inference_mode()
+    def run(self, step: Step, following: Step | None) -> Planes:
+        if step.restart:
+            self._before = self._last = None
+        present = _even(pack(step.planes))
+        ahead = None if following is None else _even(pack(following.planes))
+        seen = aligned(self._motion, present, self._last, self._before, ahead)
+        attributes = torch.tensor(
+            [attributes_of(self._model.config.attributes, crf=step.crf, shrink=step.shrink)],
+            device=self._device,
+        )
+        inputs = [as_tensor(part, self._device) for part in seen]
+        residual = self._model(*inputs, attributes)
+        full = inputs[0] + residual
+        self._before, self._last = present, as_picture(full)[0]
+        result = self._last
+        if step.gains != (1.0, 1.0, 1.0):
+            share = residual.new_tensor(step.gains).repeat_interleave(residual.new_tensor((16, 4, 4)).long())
+            result = as_picture(inputs[0] + residual * share[:, None, None])[0]
+        height, width = step.planes[0].shape
+        return unpack(result[:, : -(-height // 4), : -(-width // 4)], height, width)
+
+
+def _even(packed: Packed) -> Packed:
+    """Sides of a whole number of 8x8 blocks, the edges repeated."""
+    rows, columns = (side % 2 for side in packed.shape[1:])
+    return np.pad(packed, ((0, 0), (0, rows), (0, columns)), mode="edge") if rows or columns else packed

@@ -1,0 +1,60 @@
+"""Where things went between two pictures: dense inverse search (DIS) optical flow, and moving pictures along it.
+
+Kroeger, Timofte, Dai, Van Gool, ECCV 2016, as OpenCV has it. Everything here is numpy: flow conditions pictures only,
+never what an entropy coder reads, because it differs between machines.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vivae.media import Planes
+
+SHORTEST_SIDE = 32
+"""Smaller pictures have no room for the patches of the search: they count as still."""
+
+
+class Motion:
+    """Flow between frames of one size; keeps the search's buffers."""
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def between(self, here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(H, W, 2): for each pixel `here` how far right and down the same thing lies `there`, in pixels."""
+        if min(here.shape) < SHORTEST_SIDE:
+            return np.zeros((*here.shape, 2), np.float32)
+        # OpenCV's search reads whole rows: views of a larger array confuse it.
+        flow = np.empty((*here.shape, 2), np.float32)
+        found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), flow)
+        return np.asarray(found, np.float32)
+
+
+def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
+    """Fetch from `planes` what the flow of another picture (of any size) says lies there; edges are repeated."""
+    y, u, v = planes
+    maps = _places(flow, y.shape[1], y.shape[0])
+    chroma_maps = _places(flow, u.shape[1], u.shape[0])
+    return (
+        _fetched(y, maps),
+        _fetched(u, chroma_maps),
+        _fetched(v, chroma_maps),
+    )
+
+
+def _places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """The flow at another size, as absolute places (height, width, 2)."""
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    if flow.shape[:2] != (height, width):
+        flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    places = flow * scale
+    places[..., 0] += np.arange(width, dtype=np.float32)
+    places[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+    return places
+
+
+def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.uint8]:
+    columns, rows = places[..., 0], places[..., 1]
+    return np.asarray(
+        cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
