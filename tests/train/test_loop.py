@@ -16,6 +16,7 @@ from vivae.errors import FormatError, Interrupted, VivaeError
 from vivae.train.checkpoint import FILE
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.recipe import Recipe
+from vivae.train.vae_lesson import VAELesson
 from vivae.vae.model import VideoVAE
 
 SETTINGS = {
@@ -53,7 +54,8 @@ def training(folder: Path, progress=None, **changes) -> Training:
     torch.manual_seed(recipe.seed)
     workers = Workers(0, 1, torch.device("cpu"))
     windows = [sampler(recipe.stages[0])(1000)]
-    return Training(recipe, VideoVAE(recipe.model), sampler, windows, folder, "data", workers, progress)
+    lesson = VAELesson(recipe, VideoVAE(recipe.model), windows)
+    return Training(recipe, lesson, sampler, folder, "data", workers, progress)
 
 
 def interrupt_at(step_wanted: int):
@@ -147,13 +149,15 @@ def test_two_processes_keep_equal_weights(tmp_path):
         "from tests.train.test_loop import SETTINGS, sampler\n"
         "from vivae.train.loop import Training, join_workers\n"
         "from vivae.train.recipe import Recipe\n"
+        "from vivae.train.vae_lesson import VAELesson\n"
         "from vivae.vae.model import VideoVAE\n"
         "recipe = Recipe.model_validate(SETTINGS)\n"
         "folder = Path(sys.argv[1])\n"
         "with join_workers('cpu') as workers:\n"
         "    torch.manual_seed(0)\n"
         "    shifted = lambda stage: lambda step: sampler(stage)(step * 2 + workers.rank)\n"
-        "    run = Training(recipe, VideoVAE(recipe.model), shifted, [], folder, 'data', workers)\n"
+        "    lesson = VAELesson(recipe, VideoVAE(recipe.model), [])\n"
+        "    run = Training(recipe, lesson, shifted, folder, 'data', workers)\n"
         "    model = run.run()\n"
         "    total = sum(value.double().abs().sum().item() for value in model.state_dict().values())\n"
         "    (folder / f'rank{workers.rank}.json').write_text(json.dumps([workers.world, total]))\n"

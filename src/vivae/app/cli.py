@@ -168,11 +168,21 @@ def compress(
     size: Annotated[
         float | None, typer.Option("--size", metavar="S", parser=amount, help="Bytes of the file: 700k, 2M.")
     ] = None,
-    codec: Annotated[str, typer.Option("--codec", help="latent: the pure VAE codec.")] = "latent",
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", help="layered: an AV1 video for any player. latent: .vva. [default: by OUT's suffix]"
+        ),
+    ] = None,
+    speed: Annotated[
+        int | None,
+        typer.Option("--speed", min=0, max=10, help="Layered: 0 smallest file, 10 quickest. [default: 6]"),
+    ] = None,
     key_interval: Annotated[
-        int, typer.Option("--key-interval", min=1, help="Frames from one seekable frame to the next.")
-    ] = 64,
-    model: Model = "base",
+        int | None,
+        typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
+    ] = None,
+    model: OwnModel = None,
     device: Device = "cpu",
     threads: Threads = None,
     start: Start = None,
@@ -181,7 +191,7 @@ def compress(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compress a video or image into a .vva file: to a quality, or to a size within 5 per cent."""
+    """Compress a video or image: to a quality, or to a size within 3 per cent."""
     with Session(as_json) as session:
         session.show(
             vivae.compress(
@@ -192,8 +202,10 @@ def compress(
                 bitrate=bitrate,
                 size=size,
                 codec=codec,
+                speed=speed,
                 key_interval=key_interval,
                 model=model,
+                threads=threads,
                 device=device,
                 start=start,
                 end=end,

@@ -33,12 +33,14 @@ def amount(text: str) -> float:
 
 
 def _use_threads(count: int | None) -> int | None:
-    """Bind torch to `count` threads; it is imported only if the option is given, or `--help` would wait for it."""
+    """Bind torch and OpenCV to `count` threads; imported only if the option is given, or `--help` would wait."""
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)
+        import cv2
         import torch
 
         torch.set_num_threads(count)
+        cv2.setNumThreads(count)
     return count
 
 
@@ -107,7 +109,7 @@ Channels = Annotated[
     ),
 ]
 OwnModel = Annotated[
-    str | None, typer.Option("--model", help="The model that made the file, where it is not a shipped one.")
+    str | None, typer.Option("--model", help="A model of your own: its path, or its training's folder.")
 ]
 VideoCodec = Annotated[
     str | None,

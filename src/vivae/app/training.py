@@ -15,13 +15,14 @@ from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
 from vivae.train.checkpoint import FILE
-from vivae.train.dataset import Dataset, check_usable, prepare
+from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.recipe import AnyRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
+from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.model import VideoVAE
@@ -114,7 +115,7 @@ def _train(
         pairs, tests = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
         frames = recipe.stages[-1].frames
         lesson = EnhanceLesson(
-            _new_enhancer(recipe), pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS)
+            _new_enhancer(recipe, dataset.train), pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS)
         )
 
         def sampler(stage: Stage) -> Batches:
@@ -140,17 +141,27 @@ def _new_vae(recipe: Recipe) -> VideoVAE:
     return model
 
 
-def _new_enhancer(recipe: EnhancerRecipe) -> Enhancer:
-    model = Enhancer(recipe.model)
+def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
+    config = recipe.model
+    if config.scene_features:
+        config = config.model_copy(update={"scene_size": camera_size(passages)})
+    model = Enhancer(config)
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
-        _check_same_shape(start.config, recipe.model, recipe.start_from)
-        model.load_state_dict(start.state_dict())
+        scene = {"scene_features", "scene_size"}
+        _check_same_shape(start.config, config, recipe.start_from, scene)
+        model.adopt(start)
+    if config.scene_features:
+        background = torch.from_numpy(background_of(passages)).float() / 255
+        model.get_buffer("background").copy_(background)
     return model
 
 
-def _check_same_shape(start: BaseModel, wanted: BaseModel, name: str) -> None:
-    if start.model_dump(exclude={"name"}) != wanted.model_dump(exclude={"name"}):
+def _check_same_shape(
+    start: BaseModel, wanted: BaseModel, name: str, apart: frozenset[str] | set[str] = frozenset()
+) -> None:
+    left_out = {"name", *apart}
+    if start.model_dump(exclude=left_out) != wanted.model_dump(exclude=left_out):
         raise InputError(f"{name} has another shape than the recipe's model: use its settings")
 
 

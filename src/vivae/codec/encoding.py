@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from vivae.codec.container import QUALITY_UNITS, VERSION, Group, Header, VvaWriter
 from vivae.codec.fields import write_record
@@ -22,7 +22,7 @@ from vivae.vae.model import VideoVAE
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 0.05
+TOLERANCE = 0.03
 """How near a size, bitrate or ratio is met."""
 SAMPLES, SAMPLE_FRAMES = 3, 24
 """Pieces of a long video, and frames of each, from which its size at a quality is estimated."""
@@ -36,8 +36,26 @@ class Encoded(NamedTuple):
     side_bytes: int
 
 
+class Job(Protocol):
+    """One source, as often encoded as the search for a size needs it."""
+
+    src: str | os.PathLike[str]
+    method: str
+    """For messages: "with model 'base'"."""
+
+    @property
+    def long(self) -> bool:
+        """Whether estimates are much quicker than the whole."""
+
+    def estimate(self, units: int) -> Encoded:
+        """What `encode` would give, roughly."""
+
+    def encode(self, part: Path, units: int) -> Encoded:
+        """Write the whole file at one quality."""
+
+
 class SourceEncoder:
-    """One source, as often encoded as the search for a size needs it.
+    """The latent codec's `Job`: one source, as often encoded as the search for a size needs it.
 
     start, end: seconds. side: a file to carry along. info: of the source. frames: how many to expect. progress: called
     with frames done and to be done, from the beginning for every pass.
@@ -58,6 +76,7 @@ class SourceEncoder:
         self.src, self.vae, self.start, self.end = src, vae, start, end
         self.key_interval, self.side, self.progress = key_interval, side, progress
         self.info, self.frames = info, frames
+        self.method = f"with model '{vae.config.name}'"
 
     def encode(self, part: Path, units: int) -> Encoded:
         """Write the whole file at one quality."""
@@ -83,7 +102,7 @@ class SourceEncoder:
     ) -> tuple[Header, Iterator[Group]]:
         first = next(reader)
         header = header_of(reader.info, first, self.vae, units)
-        frames = _colored(islice(chain([first], reader), limit), header.color)
+        frames = recolored(islice(chain([first], reader), limit), header.color)
         return header, LatentEncoder(self.vae, header, key_interval=self.key_interval).groups(frames)
 
     @property
@@ -109,7 +128,7 @@ class SourceEncoder:
         return Encoded(extent, round(size) + side_bytes, side_bytes)
 
 
-def encode_to(job: SourceEncoder, target: Target, part: Path) -> tuple[int, Encoded]:
+def encode_to(job: Job, target: Target, part: Path) -> tuple[int, Encoded]:
     """Write the file that meets the target; its quality in the units of a file, and what it is."""
     if target.units is not None:
         return target.units, job.encode(part, target.units)
@@ -131,14 +150,14 @@ def encode_to(job: SourceEncoder, target: Target, part: Path) -> tuple[int, Enco
     wanted = target.bytes(found.extent)
     if found.size > wanted * (1 + TOLERANCE) and min(done) == 0:
         raise UnsupportedError(
-            f"'{job.src}' takes at least {done[0].size} bytes with model '{job.vae.config.name}'"
+            f"'{job.src}' takes at least {done[0].size} bytes {job.method}"
             f"{f', {found.side_bytes} of them for sound and the like' if found.side_bytes else ''}, and {wanted:.0f} "
             "were asked for: shorten or shrink it first"
         )
     if abs(found.size / wanted - 1) > TOLERANCE:
         logger.warning(
-            "'%s': %d bytes are as near to %.0f as model '%s' comes",
-            job.src, found.size, wanted, job.vae.config.name,
+            "'%s': %d bytes are as near to %.0f as one comes %s",
+            job.src, found.size, wanted, job.method,
         )  # fmt: skip
     return units, found
 
@@ -169,7 +188,7 @@ def header_of(info: VideoInfo, first: Frame, vae: VideoVAE, units: int) -> Heade
     )
 
 
-def _colored(frames: Iterable[Frame], color: ColorInfo) -> Iterator[Frame]:
+def recolored(frames: Iterable[Frame], color: ColorInfo) -> Iterator[Frame]:
     """The frames, those of another colour description converted."""
     for frame in frames:
         if frame.color == color:

@@ -140,6 +140,21 @@ class Digest:
 
 
 @dataclass(frozen=True)
+class Prefix:
+    """The first `count` bytes of a digest: twice as many hexadecimal digits in the record."""
+
+    count: int
+
+    def write(self, value: str) -> bytes:
+        data = bytes.fromhex(value)
+        assert len(data) == self.count
+        return data
+
+    def read(self, cursor: Cursor) -> str:
+        return cursor.take(self.count).hex()
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a fixed list, as its place in it. New ones are only ever added at the end."""
 

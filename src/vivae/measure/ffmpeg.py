@@ -60,11 +60,18 @@ def encode_vvc(clip: Clip, path: Path, qp: float, preset: str, threads: int) -> 
 
 def vmaf(reference: Clip, decoded: Sequence[Frame], *, threads: int = 2) -> Vmaf:
     """VMAF and VMAF-NEG (libvmaf's v0.6.1 models) of decoded frames against a clip."""
+    return vmaf_of(reference.picture, reference.frames, decoded, threads=threads)
+
+
+def vmaf_of(
+    picture: Picture, reference: Iterable[Frame], decoded: Iterable[Frame], *, threads: int = 2
+) -> Vmaf:
+    """The same of any two streams of frames of the picture's size."""
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         pair = [
-            _write_y4m(frames, reference.picture, room / name)
-            for frames, name in ((decoded, "decoded.y4m"), (reference.frames, "reference.y4m"))
+            _write_y4m(frames, picture, room / name)
+            for frames, name in ((decoded, "decoded.y4m"), (reference, "reference.y4m"))
         ]
         models = "version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=neg"
         graph = f"libvmaf=model='{models}':log_fmt=json:log_path=vmaf.json:n_threads={threads}"

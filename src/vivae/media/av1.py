@@ -37,7 +37,14 @@ class Av1Settings:
 
     def parameters(self, threads: int) -> str:
         """As SVT-AV1 reads them. One key frame, then as many others as there are: a passage is one group."""
-        parts = ["tune=1", f"crf={round(self.crf * 4) / 4:g}", "keyint=-1", f"lp={min(threads, 6)}"]
+        # Without loop restoration files are smaller at equal PSNR on every clip that was tried, and decode sooner.
+        parts = [
+            "tune=1",
+            "enable-restoration=0",
+            f"crf={round(self.crf * 4) / 4:g}",
+            "keyint=-1",
+            f"lp={min(threads, 6)}",
+        ]
         return ":".join([*parts, *filter(None, [self.extra])])
 
 

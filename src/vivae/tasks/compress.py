@@ -1,4 +1,4 @@
-"""`compress` and `decompress`: a video as a small .vva file, and back."""
+"""`compress` and `decompress`: a video as a small file, an ordinary AV1 one or one of latents, and back."""
 
 import logging
 import os
@@ -8,20 +8,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from vivae.codec.container import QUALITY_UNITS, VvaReader
-from vivae.codec.encoding import SourceEncoder, encode_to
+from vivae.codec.encoding import Job, SourceEncoder, encode_to
 from vivae.codec.latent import decode_frames, model_of
+from vivae.codec.layered import LayeredJob
 from vivae.codec.rate import Target
 from vivae.codec.side import read_side, write_side
-from vivae.errors import FormatError, InputError, UnsupportedError
+from vivae.codec.unlayered import Models, decode_layered, display_size
+from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.vae.zoo import load_model
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.zoo import list_models, load_enhancer, load_model
 
 logger = logging.getLogger(__name__)
 
 KEY_INTERVAL = 64
-"""Frames from one key frame to the next, where nothing else is asked for."""
+"""Frames from one key frame of the latent codec to the next, where nothing else is asked for."""
+USUAL_SPEED = 6
+SUFFIXES = {"layered": (".mp4", ".mkv", ".webm"), "latent": (".vva",)}
 
 
 def compress(
@@ -32,46 +37,85 @@ def compress(
     ratio: float | None = None,
     bitrate: float | None = None,
     size: float | None = None,
-    codec: str = "latent",
-    model: str | Path = "base",
-    key_interval: int = KEY_INTERVAL,
+    codec: str | None = None,
+    speed: int | None = None,
+    model: str | Path | None = None,
+    key_interval: int | None = None,
+    threads: int | None = None,
     device: str = "cpu",
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Compress a video or image into a .vva file, in memory that does not grow with its length.
+    """Compress a video or image.
 
-    One of: quality, 0 to 100 (50 without any of them); ratio, the bytes of the raw 8-bit 4:2:0 frames over those of
-    the file; bitrate, bits of the file for each second; size, its bytes. The last three hold for the whole file,
-    sound included, are met within 5 per cent, and take several encodings, for each of which `progress` starts anew.
-    key_interval: frames from one key frame, where decoding can start, to the next. start, end: seconds.
+    codec: "layered" writes an AV1 file that every player shows (.mp4, .mkv, .webm) and vivae shows better; "latent",
+    the pure VAE codec, a .vva file. Without it the suffix decides.
+    One of: quality, 0 to 100 (50 without any of them; layered: CRF 63 to 13); ratio, the bytes of the raw 8-bit 4:2:0
+    frames over those of the file; bitrate, bits of the file for each second; size, its bytes. The last three hold for
+    the whole file, sound included, are met within 3 per cent, and take several encodings, for each of which `progress`
+    starts anew.
+    speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
+    key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
+    model: a VAE for the latent codec, an up-scaler for the layered one. start, end: seconds.
 
-    Sound, subtitles, chapters and metadata travel along unchanged. Returns what was written: size, quality, frames,
-    bits per pixel and second, ratio, and the bytes of sound and the like (side_bytes).
-    Raises InputError, FormatError, UnsupportedError (also for a size that the model cannot reach), OutputError.
+    Sound, subtitles, chapters and metadata travel along. Returns what was written: size, quality, frames, bits per
+    pixel and second, ratio, and the bytes of all that is not pictures (side_bytes).
+    Raises InputError, FormatError, UnsupportedError (also for a size that cannot be reached), OutputError.
     """
     target = Target(quality, ratio, bitrate, size)
-    if codec != "latent":
-        raise UnsupportedError(f"there is no codec '{codec}': this version has 'latent'")
-    if Path(dst).suffix.lower() != ".vva":
-        raise InputError(f"compressed files are named .vva, not '{Path(dst).name}'")
-    if key_interval < 1:
-        raise InputError(f"the key interval must be at least 1 frame, not {key_interval}")
+    suffix = Path(dst).suffix.lower()
+    codec = codec or ("latent" if suffix == ".vva" else "layered")
+    if codec not in SUFFIXES:
+        raise UnsupportedError(f"there is no codec '{codec}': choose {' or '.join(SUFFIXES)}")
+    if suffix not in SUFFIXES[codec]:
+        raise InputError(
+            f"the {codec} codec writes {', '.join(SUFFIXES[codec])}, not '{Path(dst).name}': change name or codec"
+        )
     refuse_overwrite(dst, src)
-    vae = load_model(model, device=device)
-    with atomic_path(dst, force) as part, TemporaryDirectory(dir=part.parent, prefix=".vva") as folder:
-        side = Path(folder) / "side.mkv"
-        carried = side if write_side(src, side, start, end) else None
+    with atomic_path(dst, force) as part, TemporaryDirectory(dir=part.parent, prefix=".vivae") as room:
         info = probe(src)
         frames = expected_frames(info, start, end)
-        job = SourceEncoder(src, vae, start, end, key_interval, carried, info, frames, progress)
+        job: Job
+        if codec == "latent":
+            if speed is not None:
+                raise InputError("the latent codec has one speed: leave speed out")
+            interval = KEY_INTERVAL if key_interval is None else key_interval
+            if interval < 1:
+                raise InputError(f"the key interval must be at least 1 frame, not {interval}")
+            vae = load_model(model or "base", device=device)
+            side = Path(room) / "side.mkv"
+            carried = side if write_side(src, side, start, end) else None
+            job = SourceEncoder(src, vae, start, end, interval, carried, info, frames, progress)
+            name = vae.config.name
+        else:
+            if key_interval is not None:
+                raise InputError("the layered codec places its key frames itself: leave key_interval out")
+            speed = USUAL_SPEED if speed is None else speed
+            if not 0 <= speed <= 10:
+                raise InputError(f"speed must lie between 0 and 10, not at {speed}")
+            enhancer = load_enhancer(model or "upscale", device=device)
+            threads = threads or os.cpu_count() or 1
+            job = LayeredJob(
+                src,
+                enhancer,
+                info,
+                frames,
+                speed,
+                threads,
+                Path(room),
+                start=start,
+                end=end,
+                progress=progress,
+            )
+            name = enhancer.config.name
         units, done = encode_to(job, target, part)
     extent = done.extent
     return {
         "output": str(dst),
-        "model": vae.config.name,
+        "codec": codec,
+        "model": name,
         "quality": round(100 * units / QUALITY_UNITS, 2),
         "frames": extent.frames,
         "size_bytes": done.size,
@@ -96,17 +140,28 @@ def decompress(
     force: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Make a video of a .vva file: .mp4, .mkv, .webm, .y4m, .png or a folder of PNG.
+    """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, .png or a folder of PNG.
 
     model: where the model is not a shipped one, its path; it must be the one that made the file. codec, crf: of the
     written video, as for `vivae.media.open_writer`; .y4m and PNG hold exactly what was decoded. start, end: seconds;
-    decoding begins at the last key frame before. best_effort: of a damaged file, write the frames before the damage.
+    decoding begins at the last key frame before. best_effort: of a damaged .vva file, write the frames before the
+    damage.
     Raises InputError, FormatError for a damaged file, ModelMismatch for another model's, OutputError.
     """
     refuse_overwrite(dst, src)
     begin, finish = as_seconds(start), as_seconds(end)
     if (begin or 0) < 0 or (finish is not None and finish <= (begin or 0)):
         raise InputError("the end must lie after the start, and the start not before 0")
+    target: dict[str, Any] = {
+        "codec": codec,
+        "crf": crf,
+        "start": begin,
+        "end": finish,
+        "inputs": [src],
+        "force": force,
+    }
+    if Path(src).suffix.lower() != ".vva":
+        return _decompress_layered(src, dst, model, device, target, progress)
     with VvaReader(src) as reader, TemporaryDirectory(dir=_folder_of(dst), prefix=".vva") as folder:
         vae = model_of(reader, model, device)
         header = reader.header
@@ -126,19 +181,67 @@ def decompress(
             fps=header.fps,
             color=header.color,
             sar=header.sar,
-            codec=codec,
-            crf=crf,
             time_base=header.time_base,
             copy_from=side if has_side else None,
-            start=begin,
-            end=finish,
-            inputs=[src],
-            force=force,
+            **target,
         ) as writer:
             for frame in decode_frames(reader, vae, start=begin, end=finish, best_effort=best_effort):
                 writer.write(frame)
                 progress(writer.count, max(writer.count, total))
     return {"output": str(dst), "frames": writer.count, "model": vae.config.name}
+
+
+def _decompress_layered(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    model: str | Path | None,
+    device: str,
+    target: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    info = probe(src)
+    if info.codec != "av1":
+        raise InputError(
+            f"'{src}' ({info.codec}) is no compressed file of vivae: those are .vva, or AV1 in a video file"
+        )
+    total = expected_frames(
+        info, *(None if at is None else float(at) for at in (target["start"], target["end"]))
+    )
+    models = enhancers(model, device)
+    width, height = display_size(src, info)
+    with open_writer(
+        dst,
+        width=width,
+        height=height,
+        fps=info.fps,
+        color=info.color,
+        sar=info.sar,
+        time_base=info.time_base,
+        copy_from=src,
+        **target,
+    ) as writer:
+        for frame in decode_layered(src, info, models, start=target["start"], end=target["end"]):
+            writer.write(frame)
+            progress(writer.count, max(writer.count, total))
+    return {"output": str(dst), "frames": writer.count}
+
+
+def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
+    """Finds the enhancer that a file asks for: the given one, or among those shipped. See `decode_layered`."""
+
+    which = "none of the shipped ones" if model is None else f"not '{model}'"
+
+    def found(prefix: str) -> Enhancer:
+        names = [model] if model is not None else list_models("enhancer")
+        for name in names:
+            enhancer = load_enhancer(name, device=device)
+            if enhancer.hash.startswith(prefix):
+                return enhancer
+        raise ModelMismatch(
+            f"the file was made with an up-scaler of hash {prefix}..., which is {which}: give its path as the model"
+        )
+
+    return found
 
 
 def _folder_of(dst: str | os.PathLike[str]) -> Path | None:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class PairBatch(NamedTuple):
     """(B,) display width over base width."""
     crf: NDArray[np.float32]
     """(B,)"""
+    place: NDArray[np.int64]
+    """(B, 2) packed row and column of the crop."""
 
 
 def make_pairs(
@@ -58,7 +61,8 @@ def make_pairs(
     """All versions of all passages; those that an earlier run has made are taken from the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     pairs = []
-    wanted = [passage for passage in passages for _ in range(settings.variants)]
+    pieces = [piece for passage in passages for piece in _pieces(passage, settings.frames)]
+    wanted = [piece for piece in pieces for _ in range(settings.variants)]
     for index, passage in enumerate(wanted):
         draw = index * GOLDEN % 1
         crf = round(settings.crf_low + draw * (settings.crf_high - settings.crf_low), 2)
@@ -69,18 +73,24 @@ def make_pairs(
     return pairs
 
 
-def _pair(passage: Passage, shrink: float, crf: float, settings: DegradeSettings, cache: Path) -> Pair:
-    count = min(len(passage), settings.frames)
-    first = (len(passage) - count) // 2
-    clean = Passage(passage.array, passage.shape, passage.first + first, count, passage.clip)
+def _pieces(passage: Passage, longest: int) -> Iterator[Passage]:
+    """A passage in parts of nearly equal length."""
+    count = -(-len(passage) // longest)
+    borders = np.linspace(0, len(passage), count + 1).astype(int)
+    for first, last in pairwise(borders.tolist()):
+        yield Passage(passage.array, passage.shape, passage.first + first, last - first, passage.clip)
+
+
+def _pair(clean: Passage, shrink: float, crf: float, settings: DegradeSettings, cache: Path) -> Pair:
+    count = len(clean)
     what = (clean.array.name, clean.first, count, shrink, crf, settings.preset)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
-    shape = (count, *passage.shape[1:])
+    shape = (count, *clean.shape[1:])
     if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
             for planes in _degraded(clean.frames, shrink, crf, settings.preset):
                 file.write(pack(planes).tobytes())
-    return Pair(clean, Passage(path, shape, 0, count, passage.clip), shrink, crf)
+    return Pair(clean, Passage(path, shape, 0, count, clean.clip), shrink, crf)
 
 
 def _degraded(frames: NDArray[np.uint8], shrink: float, crf: float, preset: int) -> Iterator[Planes]:
@@ -135,6 +145,7 @@ def cropped(pair: Pair, first: int, count: int, top: int, left: int, side: int) 
         np.asarray(pair.clean.frames[first : first + count, :, *area])[None],
         np.array([pair.shrink], np.float32),
         np.array([pair.crf], np.float32),
+        np.array([[top, left]]),
     )
 
 

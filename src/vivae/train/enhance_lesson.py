@@ -30,10 +30,16 @@ class Rollout(nn.Module):
         self.motion = Motion()
 
     def forward(
-        self, degraded: NDArray[np.uint8], clean: NDArray[np.uint8], attributes: Tensor
+        self,
+        degraded: NDArray[np.uint8],
+        clean: NDArray[np.uint8],
+        attributes: Tensor,
+        place: NDArray[np.int64],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
         device = attributes.device
+        scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
+        scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
         losses, before = [], []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
@@ -53,7 +59,7 @@ class Rollout(nn.Module):
             with torch.autocast(
                 device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
             ):
-                residual = self.model(present, past, following, attributes)
+                residual = self.model(present, past, following, attributes, scene)
             picture = present + residual.float()
             target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
             losses.append(log_error(picture, target))
@@ -85,7 +91,7 @@ class EnhanceLesson:
         return Rollout(self.enhancer, precision)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
-        return drawn.degraded, drawn.clean, _attributes(self.enhancer, drawn)
+        return drawn.degraded, drawn.clean, _attributes(self.enhancer, drawn), drawn.place
 
     def settle(self, model: nn.Module) -> None:
         """Nothing is derived."""
@@ -95,7 +101,8 @@ class EnhanceLesson:
         assert isinstance(model, Enhancer)
         rollout = Rollout(model, None)
         found = [
-            rollout(window.degraded, window.clean, _attributes(model, window)) for window in self.windows
+            rollout(window.degraded, window.clean, _attributes(model, window), window.place)
+            for window in self.windows
         ]
         loss = sum(loss.item() for loss, _ in found) / len(found)
         return {

@@ -5,6 +5,9 @@ result, both moved along the motion to where the present picture has things. All
 of luma and its chroma are the channels of one position: convolutions there are the cheapest way for a CPU to see a wide
 neighbourhood. What comes out is the condition plus a residual, so detail never passes a bottleneck.
 
+A model of one fixed camera also holds the scene: what the background looks like at every place, and features learned
+there. Then c is more than the receiver was sent, and detail need not be sent again.
+
 What disturbed the picture (how coarse a quantiser, how small a base) is told in a few numbers, `attributes`, which
 scale and shift the features (FiLM, Perez et al., AAAI 2018); one network then serves a continuous range.
 """
@@ -20,6 +23,8 @@ from vivae.vae.blocks import SLOPE, Down, Up, residual_stack
 
 PLANES = (16, 4, 4)
 CHANNELS = sum(PLANES)
+OUTPUT_UNIT = 0.3
+"""Residuals are small; in this unit a step of training is, too."""
 Attribute = Literal["quantiser", "shrink"]
 
 
@@ -36,6 +41,10 @@ class EnhancerConfig(BaseModel):
     """What is told of the condition. quantiser: CRF / 63. shrink: display width over base width, minus 1."""
     hidden: int = Field(32, ge=4, le=256)
     """Width of the network that turns attributes into gains."""
+    scene_features: int = Field(0, ge=0, le=64)
+    """Channels learned for each place of a fixed camera; 0 for a model of any video."""
+    scene_size: tuple[int, int] | None = None
+    """Height and width, in packed positions, of the camera's frames; the training takes it from the data."""
 
 
 class Enhancer(nn.Module):
@@ -46,35 +55,80 @@ class Enhancer(nn.Module):
         self.config = config
         self.hash = ""
         fine, coarse = config.widths
-        self.head = nn.Conv2d(3 * CHANNELS, fine, 3, padding=1)
+        inputs = 3 * CHANNELS
+        if config.scene_size is not None:
+            inputs += CHANNELS + config.scene_features
+            self.register_buffer("background", torch.zeros(1, CHANNELS, *config.scene_size))
+            self.places = nn.Parameter(torch.zeros(1, config.scene_features, *config.scene_size))
+        self.head = nn.Conv2d(inputs, fine, 3, padding=1)
         self.fine = residual_stack(fine, config.depths[0])
         self.down = Down(fine, coarse)
         self.coarse = residual_stack(coarse, config.depths[1])
         self.up = Up(coarse, fine)
         self.tail = nn.Conv2d(fine, CHANNELS, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        # Much of what an up-scaler does is linear, and is learned sooner without layers in between.
+        self.direct = nn.Conv2d(inputs, CHANNELS, 3, padding=1)
+        for layer in (self.tail, self.direct):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.gains = nn.Sequential(
             nn.Linear(len(config.attributes), config.hidden),
             nn.SiLU(),
             nn.Linear(config.hidden, 2 * (fine + coarse)),
         )
 
-    def forward(self, present: Tensor, last: Tensor, following: Tensor, attributes: Tensor) -> Tensor:
+    def scene(self, top: int, left: int, height: int, width: int) -> Tensor | None:
+        """(1, 24 + features, height, width) of the scene from a place on, edges repeated; None without a scene."""
+        if self.config.scene_size is None:
+            return None
+        whole = torch.cat([self.get_buffer("background"), self.places], 1)
+        part = whole[:, :, top : top + height, left : left + width]
+        missing = (0, width - part.shape[3], 0, height - part.shape[2])
+        return F.pad(part, missing, mode="replicate") if any(missing) else part
+
+    def adopt(self, other: "Enhancer") -> None:
+        """Begin with the weights of a model that may lack a scene: what it had no input for counts as nothing."""
+        own = self.state_dict()
+        for name, value in other.state_dict().items():
+            if own[name].shape == value.shape:
+                own[name].copy_(value)
+            else:
+                own[name].zero_()
+                own[name][:, : value.shape[1]] = value
+
+    def forward(
+        self,
+        present: Tensor,
+        last: Tensor,
+        following: Tensor,
+        attributes: Tensor,
+        scene: Tensor | None = None,
+    ) -> Tensor:
         """The residual to add to `present`.
 
         present: the condition. last: the result for the frame before, following: the condition of the frame after,
         both moved to the present (the present itself where there is none). attributes: (B, len(config.attributes)).
+        scene: (B, 24 + features, h, w) of the same places, where the model has one.
         """
         fine, coarse = self.config.widths
         scale, shift, wide_scale, wide_shift = self.gains(attributes)[:, :, None, None].split(
             (fine, fine, coarse, coarse), 1
         )
-        # Differences, because most of what the others tell is where they do not agree.
-        seen = torch.cat([present - 0.5, last - present, following - present], 1)
+        # Without what all inputs share, one step of training moves details and not the brightness of everything.
+        parts = [present - _surround(present), last - present, following - present]
+        if scene is not None:
+            parts += [scene[:, :CHANNELS] - present, scene[:, CHANNELS:]]
+        seen = torch.cat(parts, 1)
         x = F.leaky_relu(self.head(seen) * (1 + scale) + shift, SLOPE)
         x = self.fine(x)
         wide = F.leaky_relu(self.down(x) * (1 + wide_scale) + wide_shift, SLOPE)
         x = x + self.up(self.coarse(wide))
-        out: Tensor = self.tail(F.leaky_relu(x, SLOPE))
-        return out
+        out: Tensor = self.tail(F.leaky_relu(x, SLOPE)) + self.direct(seen)
+        return OUTPUT_UNIT * out
+
+
+def _surround(packed: Tensor) -> Tensor:
+    """(B, 24, h, w): the mean of each plane over the 3x3 blocks around."""
+    means = torch.cat([plane.mean(1, keepdim=True) for plane in packed.split(PLANES, 1)], 1)
+    smooth = F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return smooth.repeat_interleave(torch.tensor(PLANES, device=packed.device), 1, output_size=CHANNELS)

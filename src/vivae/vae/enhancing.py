@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vivae.errors import UnsupportedError
 from vivae.media import Planes, pack, unpack
 from vivae.vae.enhancer import Attribute, Enhancer
 from vivae.vae.motion import Motion, moved
@@ -84,7 +85,10 @@ def attributes_of(names: Sequence[Attribute], *, crf: float, shrink: float) -> l
 
 
 def enhanced(model: Enhancer, steps: Iterable[Step]) -> Iterator[Planes]:
-    """The results for a stream of frames of one size, in order, one frame behind."""
+    """The results for a stream of frames of one size, in order, one frame behind.
+
+    Raises UnsupportedError where the model is of a camera with frames of another size.
+    """
     runner = _Runner(model)
     held: Step | None = None
     for step in steps:
@@ -107,6 +111,8 @@ class _Runner:
     def run(self, step: Step, following: Step | None) -> Planes:
         if step.restart:
             self._before = self._last = None
+        height, width = step.planes[0].shape
+        check_scene(self._model, width, height)
         present = _even(pack(step.planes))
         ahead = None if following is None else _even(pack(following.planes))
         seen = aligned(self._motion, present, self._last, self._before, ahead)
@@ -115,15 +121,25 @@ class _Runner:
             device=self._device,
         )
         inputs = [as_tensor(part, self._device) for part in seen]
-        residual = self._model(*inputs, attributes)
+        rows, columns = present.shape[1:]
+        residual = self._model(*inputs, attributes, self._model.scene(0, 0, rows, columns))
         full = inputs[0] + residual
         self._before, self._last = present, as_picture(full)[0]
         result = self._last
         if step.gains != (1.0, 1.0, 1.0):
             share = residual.new_tensor(step.gains).repeat_interleave(residual.new_tensor((16, 4, 4)).long())
             result = as_picture(inputs[0] + residual * share[:, None, None])[0]
-        height, width = step.planes[0].shape
         return unpack(result[:, : -(-height // 4), : -(-width // 4)], height, width)
+
+
+def check_scene(model: Enhancer, width: int, height: int) -> None:
+    """Raises UnsupportedError where a camera's model is given frames of another size."""
+    scene = model.config.scene_size
+    if scene is not None and scene != (-(-height // 4), -(-width // 4)):
+        raise UnsupportedError(
+            f"model '{model.config.name}' knows a camera of about {4 * scene[1]}x{4 * scene[0]} pixels, and the video "
+            f"is {width}x{height}: use a model of its own camera, or a general one"
+        )
 
 
 def _even(packed: Packed) -> Packed:

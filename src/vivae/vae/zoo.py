@@ -5,10 +5,10 @@ Nothing is unpickled and nothing is fetched: models come inside the package or f
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
@@ -29,9 +29,17 @@ def _weights_folder() -> Path:
     return Path(str(resources.files("vivae.vae") / "weights"))
 
 
-def list_models() -> list[str]:
-    """Names of the models inside the package."""
-    return sorted(path.stem for path in _weights_folder().glob("*.safetensors"))
+def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
+    """Names of the models inside the package: all, or those of a kind."""
+    found = sorted(_weights_folder().glob("*.safetensors"))
+    wanted = {"vae": FORMAT, "enhancer": ENHANCER_FORMAT, None: None}[kind]
+    return [path.stem for path in found if wanted is None or _format_of(path) == wanted]
+
+
+@cache
+def _format_of(path: Path) -> str | None:
+    with safe_open(str(path), framework="pt") as file:
+        return _header(file).get("format")
 
 
 def resolve(name: str | Path) -> Path:

@@ -1,0 +1,142 @@
+"""Choosing how a shot is coded: what one setting costs and gives, beside others near it.
+
+All in one currency: dB of quality above the line that the shot's own curve draws around the wanted quantiser, so that
+a smaller file and a better picture can be weighed against each other. The plain way is always among the choices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
+from vivae.codec.spool import Shot
+from vivae.measure.quality import psnr, psnr_yuv
+from vivae.media.av1 import CRF_RANGE, Av1Settings
+from vivae.media.resample import base_size
+from vivae.vae.enhancer import Enhancer
+
+TOOLS: tuple[tuple[Literal[8, 10], str], ...] = (
+    (10, ""),
+    (10, "hierarchical-levels=4"),
+    (10, "startup-mg-size=3"),
+)
+"""What paid, on some clips by 5 per cent of the bits, and cost as much on others."""
+SLOPE_STEP = 4.0
+"""CRF from which to which the slope of a shot's curve is taken."""
+SLOPES = (1.5, 9.0)
+"""dB for each e-fold of bits, between which any curve's slope lies."""
+SHRINK_FROM = 38.0
+"""CRF below which a smaller base has not paid on any clip."""
+SMALLEST_BASE = 64
+"""Lines or columns of a base that is worth coding smaller."""
+JUDGED_FRAMES = 16
+"""Frames, from the middle of a shot, on which an enhanced choice is judged; plain ones are judged on all."""
+WORTH = 0.03
+"""dB that a choice must be better than the plain one by: less is noise, and simpler is safer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard to look. shrinks: (display over base width, how much lower the CRF of that base is) to try."""
+
+    preset: int
+    tools: tuple[tuple[Literal[8, 10], str], ...]
+    """Depth and further parameters to try beside 8 bits and none: which is best depends on the content."""
+    shrinks: tuple[tuple[float, float], ...]
+
+
+def effort_of(speed: int) -> Effort:
+    """What a speed from 0 (slow) to 10 means; the SVT-AV1 preset is its namesake."""
+    if speed <= 3:
+        shrinks: tuple[tuple[float, float], ...] = ((4 / 3, 5.0), (2.0, 13.0), (2.0, 9.0))
+    elif speed <= 6:
+        shrinks = ((4 / 3, 5.0), (2.0, 11.0))
+    elif speed <= 8:
+        shrinks = ((2.0, 11.0),)
+    else:
+        shrinks = ()
+    return Effort(speed, TOOLS[: 3 if speed <= 6 else 1 if speed <= 8 else 0], shrinks)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a shot is to be coded, before the last choices. planned: whether its base size is settled."""
+
+    crf: float
+    shrink: float = 1.0
+    planned: bool = True
+
+
+def best_coding(shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *, threads: int) -> Coded:
+    """Of the ways that the effort allows, the one most above the shot's own curve at the setting."""
+    crf = setting.crf
+    plain = encode_shot(shot, Base(Av1Settings(crf, effort.preset), setting.shrink), model, threads=threads)
+    candidates = _others(shot, setting, effort)
+    if len(shot) < 2 or not candidates:
+        return plain
+    reference = quality_of(shot, plain, model, threads=threads)
+    # Where only the tools differ, size and quality hardly do: any slope ranks them.
+    sized = any(base.shrink != setting.shrink for base in candidates)
+    slope = _slope(shot, plain, reference, effort, threads) if sized else sum(SLOPES) / 2
+
+    def height(coded: Coded) -> float:
+        gain = quality_of(shot, coded, model, threads=threads) - reference
+        return gain - slope * math.log(coded.bits / plain.bits)
+
+    best, best_height = plain, WORTH
+    for base in candidates:
+        coded = encode_shot(shot, base, model, threads=threads)
+        found = height(coded)
+        if found > best_height:
+            best, best_height = coded, found
+    return best
+
+
+def _others(shot: Shot, setting: Setting, effort: Effort) -> list[Base]:
+    crf = setting.crf
+    usual = Av1Settings(crf, effort.preset)
+    bases = [Base(replace(usual, depth=depth, extra=extra), setting.shrink) for depth, extra in effort.tools]
+    if crf >= SHRINK_FROM and not setting.planned:
+        for shrink, lower in effort.shrinks:
+            width, height = base_size(shot.picture.width, shot.picture.height, shrink)
+            if min(width, height) >= SMALLEST_BASE:
+                bases.append(Base(replace(usual, crf=max(CRF_RANGE[0], crf - lower)), shrink))
+    return bases
+
+
+def _slope(shot: Shot, plain: Coded, quality: float, effort: Effort, threads: int) -> float:
+    """dB for each e-fold of bits around the plain coding."""
+    crf = plain.base.settings.crf
+    other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
+    second = encode_shot(shot, Base(Av1Settings(other, effort.preset)), None, threads=threads)
+    worse = quality_of(shot, second, None, threads=threads)
+    ratio = math.log(plain.bits / second.bits)
+    return float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
+
+
+def quality_of(shot: Shot, coded: Coded, model: Enhancer | None, *, threads: int) -> float:
+    """Mean PSNR-YUV in dB of what a receiver will see.
+
+    Of an enhanced shot all frames are measured without the enhancer, and its gain is added as found on some of them.
+    """
+    if coded.layer is None:
+        return float(np.mean(list(_measured(shot, coded, None, threads))))
+    first = max(0, (len(shot) - JUDGED_FRAMES) // 2)
+    last = min(len(shot), first + JUDGED_FRAMES)
+    before = np.array(list(_measured(shot, coded, None, threads)))
+    after = list(_measured(shot, coded, model, threads, first, last))
+    return float(before.mean() + np.mean(after) - before[first:last].mean())
+
+
+def _measured(
+    shot: Shot, coded: Coded, model: Enhancer | None, threads: int, first: int = 0, last: int | None = None
+) -> Iterator[float]:
+    last = len(shot) if last is None else last
+    pictures = decode_shot(coded, model, threads=threads, first=first, last=last)
+    for clean, seen in zip(shot.part(first, last), pictures, strict=True):
+        yield psnr_yuv(*(psnr(*pair) for pair in zip(clean, seen, strict=True)))

@@ -1,0 +1,144 @@
+"""The layered codec: an ordinary AV1 file, each of whose shots is coded as suits it, and better decoded by vivae.
+
+Encoding reads the source twice where it has several shots: first to learn what each costs and gives (`plan`), then to
+code it (`choose`). Decoding follows the records that key frames carry (`layer`); a file without any is plain AV1.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
+
+from vivae.codec.choose import Setting, best_coding, effort_of
+from vivae.codec.container import QUALITY_UNITS
+from vivae.codec.encoding import Encoded, recolored
+from vivae.codec.layer import write_layer
+from vivae.codec.obu import configuration_of, with_metadata
+from vivae.codec.plan import ShotProbes, allocated, meter
+from vivae.codec.rate import Extent
+from vivae.codec.shot import Coded
+from vivae.codec.spool import Shot, shots_of
+from vivae.media import Frame, Picture, VideoInfo, open_video
+from vivae.vae.enhancer import Enhancer
+
+logger = logging.getLogger(__name__)
+
+PLANNED_UP_TO = 8
+"""Speed up to which bits are shared out over shots by what each costs and gives."""
+LONGEST_SHOT = 240
+"""Frames from one key frame to the next at most, so that players can seek."""
+
+
+def crf_of(units: int) -> float:
+    """SVT-AV1's CRF, in quarters, for a quality in the units of a file: 63 at 0, 13 at 100."""
+    return round(4 * (63 - 50 * units / QUALITY_UNITS)) / 4
+
+
+Prepare = Callable[[Iterable[Frame]], Iterator[Frame]]
+"""What is done to the frames before they are coded."""
+
+
+@dataclass
+class LayeredJob:
+    """The layered codec's `vivae.codec.encoding.Job`.
+    folder: for temporary files, as large as the largest shot. start, end: seconds.
+
+    prepare: applied to the frames first. progress: called with frames done and to be done, anew for every pass.
+    """
+
+    src: str | os.PathLike[str]
+    model: Enhancer
+    info: VideoInfo
+    frames: int
+    speed: int
+    threads: int
+    folder: Path
+    start: float | None = None
+    end: float | None = None
+    prepare: Prepare = iter
+    progress: Callable[[int, int | None], None] = lambda done, total: None
+    method: str = "with the layered codec"
+    _probed: dict[int, ShotProbes] = field(default_factory=dict)
+    """Of each shot, by its first frame: what the first pass has learned serves every attempt at a size."""
+
+    @property
+    def long(self) -> bool:
+        return False
+
+    def estimate(self, units: int) -> Encoded:
+        raise NotImplementedError
+
+    def encode(self, part: Path, units: int) -> Encoded:
+        crf = crf_of(units)
+        settings = self._planned(crf)
+        effort = effort_of(self.speed)
+        spent = 0
+        with ExitStack() as stack:
+            writer: PacketWriter | None = None
+            for number, shot in enumerate(self._shots()):
+                setting = settings[number] if settings else Setting(crf, planned=False)
+                coded = best_coding(shot, setting, effort, self.model, threads=self.threads)
+                spent += coded.bits // 8
+                if writer is None:
+                    writer = stack.enter_context(self._writer(part, shot.picture, coded))
+                for packet in packets_of(shot, coded):
+                    writer.write(packet)
+                done = shot.first + len(shot)
+                end = sum(shot.times[-1])
+                self.progress(done, max(done, self.frames))
+        extent = Extent(done, shot.picture.width, shot.picture.height, float(end))
+        size = part.stat().st_size
+        return Encoded(extent, size, size - spent)
+
+    def _planned(self, crf: float) -> list[Setting]:
+        """Each shot's setting, or none where there is a single shot: that needs no sharing."""
+        effort = effort_of(self.speed)
+        if self.speed > PLANNED_UP_TO:
+            return []
+        menus = []
+        for shot in self._shots():
+            if shot.last and not shot.first:
+                return []
+            if shot.first not in self._probed:
+                self._probed[shot.first] = ShotProbes(
+                    shot, crf, effort, self.model, meter(), threads=self.threads
+                )
+            menus.append(self._probed[shot.first].menu(crf))
+            self.progress(shot.first + len(shot), max(shot.first + len(shot), self.frames))
+        return allocated(menus)
+
+    def _shots(self) -> Iterator[Shot]:
+        with open_video(self.src, start=self.start, end=self.end) as reader:
+            first = next(reader)
+            picture = Picture(first.width, first.height, reader.info.fps, first.color, reader.info.sar)
+            frames = recolored(itertools.chain([first], reader), first.color)
+            yield from shots_of(self.prepare(frames), picture, self.folder, LONGEST_SHOT)
+
+    def _writer(self, part: Path, picture: Picture, coded: Coded) -> PacketWriter:
+        return open_packet_writer(
+            part,
+            picture=picture,
+            extradata=configuration_of(coded.units[0].data),
+            time_base=self.info.time_base,
+            copy_from=self.src,
+            start=self.start,
+            end=self.end,
+            force=True,
+        )
+
+
+def packets_of(shot: Shot, coded: Coded) -> Iterator[CodedPacket]:
+    """A coded shot as packets at its times; the first carries the layer."""
+    for unit in coded.units:
+        time, duration = shot.times[unit.position]
+        data = unit.data
+        if unit.key and coded.layer is not None:
+            data = with_metadata(data, write_layer(coded.layer))
+        yield CodedPacket(data, time, duration, unit.key)

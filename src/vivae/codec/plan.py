@@ -1,0 +1,101 @@
+"""Which quantiser and base size each shot of a video gets, so that all together are as good as one setting for all.
+
+What one CRF for all would give, in mean quality and on the worst shot, is predicted from a few quick encodes of each
+shot; the same mean, with the worst shot no worse, is then bought where it is cheapest. Quality is VMAF-NEG where the
+`bench` extra is installed, else MS-SSIM in dB.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from vivae.codec.allocate import Menu, Option, cheapest, interpolated
+from vivae.codec.choose import SHRINK_FROM, SMALLEST_BASE, Effort, Setting
+from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
+from vivae.codec.spool import Shot
+from vivae.errors import UnsupportedError
+from vivae.measure import ffmpeg
+from vivae.measure.quality import structural_similarity
+from vivae.media import Frame, Picture, Planes
+from vivae.media.av1 import CRF_RANGE, Av1Settings
+from vivae.media.resample import base_size
+from vivae.vae.enhancer import Enhancer
+
+FULL_STEPS = (-9.0, 0.0, 9.0)
+"""CRF of the quick encodes, from the one for all."""
+HALF_STEPS = (-16.0, -8.0)
+PROBE_PRESET = 9
+PROBE_FRAMES = 16
+"""Frames on which a quick encode is judged, from the middle of the shot."""
+
+Meter = Callable[[Picture, Sequence[Planes], Sequence[Planes]], float]
+
+
+def meter() -> Meter:
+    """The quality that allocation goes by."""
+    try:
+        ffmpeg.ffmpeg_program()
+    except UnsupportedError:
+        return _ms_ssim
+    return _vmaf_neg
+
+
+def _ms_ssim(picture: Picture, clean: Sequence[Planes], seen: Sequence[Planes]) -> float:
+    values = [structural_similarity(a[0], b[0])[1] for a, b in zip(clean, seen, strict=True)]
+    return -10 * math.log10(max(1e-6, 1 - float(np.mean(values))))
+
+
+def _vmaf_neg(picture: Picture, clean: Sequence[Planes], seen: Sequence[Planes]) -> float:
+    return ffmpeg.vmaf_of(picture, _framed(clean, picture), _framed(seen, picture)).neg
+
+
+def _framed(pictures: Sequence[Planes], picture: Picture) -> list[Frame]:
+    step = 1 / picture.fps
+    return [Frame(*planes, index * step, step, picture.color) for index, planes in enumerate(pictures)]
+
+
+class ShotProbes:
+    """What a shot costs and gives over a range of quantisers, learned once from quick encodes around `crf`."""
+
+    def __init__(
+        self, shot: Shot, crf: float, effort: Effort, model: Enhancer, quality: Meter, *, threads: int
+    ) -> None:
+        self._frames = len(shot)
+        steps = [(1.0, [crf + step for step in FULL_STEPS])]
+        smallest = min(base_size(shot.picture.width, shot.picture.height, 2.0))
+        if effort.shrinks and crf >= SHRINK_FROM and smallest >= SMALLEST_BASE:
+            steps.append((2.0, [crf + step for step in HALF_STEPS]))
+        self._options: list[Option[Setting]] = []
+        for shrink, wanted in steps:
+            probes = []
+            for at in sorted({min(max(value, CRF_RANGE[0]), CRF_RANGE[1]) for value in wanted}):
+                base = Base(Av1Settings(at, max(effort.preset, PROBE_PRESET)), shrink)
+                coded = encode_shot(shot, base, model, threads=threads)
+                probes.append((at, coded.bits, _judged(shot, coded, model, quality, threads)))
+            self._options += [
+                Option(bits, good, Setting(at, shrink)) for at, bits, good in interpolated(probes, 0.5)
+            ]
+
+    def menu(self, crf: float) -> Menu[Setting]:
+        """The ways to code the shot; the first is, as nearly as was learned, `crf` at full size."""
+        usual = min(self._options, key=lambda option: (option.what.shrink, abs(option.what.crf - crf)))
+        return Menu(self._frames, (usual, *self._options))
+
+
+def _judged(shot: Shot, coded: Coded, model: Enhancer, quality: Meter, threads: int) -> float:
+    first = max(0, (len(shot) - PROBE_FRAMES) // 2)
+    last = min(len(shot), first + PROBE_FRAMES)
+    seen = list(decode_shot(coded, model, threads=threads, first=first, last=last))
+    return quality(shot.picture, list(shot.part(first, last)), seen)
+
+
+def allocated(menus: Iterable[Menu[Setting]]) -> list[Setting]:
+    """The setting of each shot: as good as the first option of every menu, at the least bits."""
+    every = list(menus)
+    usual = [menu.options[0] for menu in every]
+    frames = sum(menu.weight for menu in every)
+    mean = sum(menu.weight * option.quality for menu, option in zip(every, usual, strict=True)) / frames
+    return [option.what for option in cheapest(every, mean, min(option.quality for option in usual))]

@@ -1,0 +1,128 @@
+"""One shot through AV1: encoded at a base size, decoded, enhanced, and measured against what it was."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
+from vivae.codec.spool import Shot
+from vivae.media import Picture, Planes
+from vivae.media.av1 import Av1Settings, Unit, decode_av1, encode_av1
+from vivae.media.resample import Shrinker, base_size, enlarged
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.enhancing import Step, enhanced
+
+FIT_FRAMES = 12
+"""Frames over which the gains of a shot are solved, from its middle."""
+MIN_GAIN = 1 / GAIN_UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """How a shot is coded. shrink: display width over base width."""
+
+    settings: Av1Settings
+    shrink: float = 1.0
+
+    def picture(self, display: Picture) -> Picture:
+        """What the encoder is given."""
+        width, height = base_size(display.width, display.height, self.shrink)
+        return replace(display, width=width, height=height)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A shot as coded: its temporal units, and the layer that makes its pictures of them, if any does."""
+
+    base: Base
+    units: tuple[Unit, ...]
+    layer: Layer | None = None
+
+    @property
+    def bits(self) -> int:
+        return 8 * sum(len(unit.data) for unit in self.units)
+
+
+def encode_shot(shot: Shot, base: Base, model: Enhancer | None, *, threads: int) -> Coded:
+    """Encode a shot; a base of less than the display's size gets the layer that brings it back."""
+    picture = base.picture(shot.picture)
+    units = tuple(encode_av1(_shrunk(shot, picture), picture, base.settings, threads=threads))
+    if picture.width == shot.picture.width and picture.height == shot.picture.height:
+        return Coded(base, units)
+    if model is None:
+        raise ValueError("a smaller base needs the model that brings it back")
+    whole = Layer(
+        shot.picture.width,
+        shot.picture.height,
+        round(base.settings.crf * CRF_UNIT),
+        model.hash[:16],
+        "upscale",
+        GAIN_UNIT,
+        GAIN_UNIT,
+        GAIN_UNIT,
+    )
+    return Coded(base, units, _fitted(shot, units, whole, model, threads))
+
+
+def _shrunk(frames: Iterable[Planes], picture: Picture) -> Iterator[Planes]:
+    return map(Shrinker(picture.width, picture.height), frames)
+
+
+def _fitted(shot: Shot, units: tuple[Unit, ...], layer: Layer, model: Enhancer, threads: int) -> Layer:
+    """The layer with the gains of least squares: the plane's share of the residual that leaves the least error."""
+    first = max(0, (len(shot) - FIT_FRAMES) // 2)
+    last = min(len(shot), first + FIT_FRAMES)
+    bases = list(itertools.islice(_bases(units, threads), first, last))
+    plain = [enlarged(planes, layer.width, layer.height) for planes in bases]
+    full = enhanced(model, _steps(bases, layer))
+    products = np.zeros((3, 2))
+    for clean, before, after in zip(shot.part(first, last), plain, full, strict=True):
+        for plane in range(3):
+            residual = after[plane].astype(np.float64) - before[plane]
+            wanted = clean[plane].astype(np.float64) - before[plane]
+            products[plane] += (residual * wanted).sum(), (residual * residual).sum()
+    gains = [
+        int(np.clip(round(GAIN_UNIT * wanted / max(energy, 1e-9)), 0, 2 * GAIN_UNIT))
+        for wanted, energy in products
+    ]
+    return replace(layer, gain_y=gains[0], gain_u=gains[1], gain_v=gains[2])
+
+
+def _bases(units: Iterable[Unit], threads: int) -> Iterator[Planes]:
+    return decode_av1((unit.data for unit in units), threads=threads)
+
+
+def _steps(bases: Iterable[Planes], layer: Layer) -> Iterator[Step]:
+    restart = True
+    for planes in bases:
+        yield step_of(planes, layer, restart)
+        restart = False
+
+
+def step_of(planes: Planes, layer: Layer, restart: bool) -> Step:
+    """A decoded base as the enhancer is to take it."""
+    shrink = layer.width / planes[0].shape[1]
+    return Step(
+        enlarged(planes, layer.width, layer.height), layer.crf / CRF_UNIT, shrink, layer.gains, restart
+    )
+
+
+def decode_shot(
+    coded: Coded, model: Enhancer | None, *, threads: int, first: int = 0, last: int | None = None
+) -> Iterator[Planes]:
+    """The pictures from `first` up to `last` as a receiver sees them; enhancing begins with `first`.
+
+    Without a model a smaller base is only scaled up.
+    """
+    bases = itertools.islice(_bases(coded.units, threads), first, last)
+    if coded.layer is None:
+        yield from bases
+    elif model is None:
+        for planes in bases:
+            yield enlarged(planes, coded.layer.width, coded.layer.height)
+    else:
+        yield from enhanced(model, _steps(bases, coded.layer))

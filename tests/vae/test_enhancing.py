@@ -1,0 +1,121 @@
+"""Enhancers: streaming is exact, cuts are respected, sizes and gains do what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from vivae.errors import InputError
+from vivae.vae.config import VAEConfig
+from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.enhancing import Step, enhanced
+from vivae.vae.model import VideoVAE
+from vivae.vae.motion import Motion, moved
+from vivae.vae.zoo import load_any, load_enhancer, load_model, serialise
+
+
+@pytest.fixture(scope="module")
+def enhancer() -> Enhancer:
+    torch.manual_seed(0)
+    model = Enhancer(EnhancerConfig(name="test", widths=(8, 12)))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.requires_grad_(False).eval()
+
+
+def steps(count, height=46, width=70, seed=0, cut=None):
+    rng = np.random.default_rng(seed)
+    wide = np.kron(rng.integers(0, 255, (20, 30)), np.ones((8, 8))).astype(np.uint8)
+    small = (-(-height // 2), -(-width // 2))
+    for index in range(count):
+        y = wide[index : index + height, 2 * index : 2 * index + width]
+        u, v = (wide[: small[0], part : part + small[1]] for part in (index, 3 * index))
+        yield Step((y, u, v), 40.0, 2.0, restart=index in (0, cut))
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+
+
+def test_results_have_the_size_of_what_was_given(enhancer):
+    for given, planes in zip(steps(3), enhanced(enhancer, steps(3)), strict=True):
+        assert [plane.shape for plane in planes] == [plane.shape for plane in given.planes]
+        assert all(plane.dtype == np.uint8 for plane in planes)
+
+
+def test_nothing_leaks_over_a_cut(enhancer):
+    together = list(enhanced(enhancer, steps(9, cut=5)))
+    every = list(steps(9, cut=5))
+    apart = list(enhanced(enhancer, every[:5])) + list(enhanced(enhancer, every[5:]))
+    assert same(together, apart)
+    assert not same(together, list(enhanced(enhancer, steps(9))))
+
+
+def test_the_future_is_one_frame(enhancer):
+    ends_differently = [*list(steps(9))[:7], *list(steps(9, seed=1))[7:]]
+    assert same(list(enhanced(enhancer, steps(9)))[:6], list(enhanced(enhancer, ends_differently))[:6])
+
+
+def test_gains_scale_what_is_added(enhancer):
+    given = list(steps(4))
+    none = list(enhanced(enhancer, (replace_gains(step, (0.0, 0.0, 0.0)) for step in given)))
+    assert same(none, [step.planes for step in given])
+    full, luma = (
+        list(enhanced(enhancer, (replace_gains(step, gains) for step in given)))
+        for gains in ((1.0, 1.0, 1.0), (1.0, 0.0, 0.0))
+    )
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(full, luma, strict=True))
+    assert all(np.array_equal(step.planes[1], b[1]) for step, b in zip(given, luma, strict=True))
+
+
+def replace_gains(step, gains):
+    return step._replace(gains=gains)
+
+
+def test_a_fresh_enhancer_changes_nothing():
+    fresh = Enhancer(EnhancerConfig()).eval()
+    assert same(list(enhanced(fresh, steps(3))), [step.planes for step in steps(3)])
+
+
+def test_no_frames_give_none(enhancer):
+    assert list(enhanced(enhancer, [])) == []
+
+
+def test_saved_and_loaded_it_is_the_same(enhancer, tmp_path):
+    path = tmp_path / "test.safetensors"
+    path.write_bytes(serialise(enhancer))
+    loaded = load_enhancer(path)
+    rounded = Enhancer(enhancer.config)
+    rounded.load_state_dict({name: value.half().float() for name, value in enhancer.state_dict().items()})
+    assert same(list(enhanced(loaded, steps(3))), list(enhanced(rounded.eval(), steps(3))))
+    assert load_any(path) is loaded
+    with pytest.raises(InputError, match="no latent"):
+        load_model(path)
+
+
+def test_a_vae_is_no_enhancer(tmp_path):
+    config = VAEConfig(name="vae", stride=8, latent_channels=4, nested=(2,), widths=(8, 8),
+                       encoder_depths=(0, 0), decoder_depths=(0, 0), prior_width=8)  # fmt: skip
+    path = tmp_path / "vae.safetensors"
+    path.write_bytes(serialise(VideoVAE(config)))
+    with pytest.raises(InputError, match="no enhancer"):
+        load_enhancer(path)
+
+
+def test_flow_brings_a_moved_picture_back():
+    rng = np.random.default_rng(0)
+    wide = np.kron(rng.integers(0, 255, (30, 40)), np.ones((4, 4))).astype(np.uint8)
+    here, there = wide[:96, :128], wide[:96, 5:133]
+    flow = Motion().between(here, there)
+    chroma = np.zeros((48, 64), np.uint8)
+    back = moved((there, chroma, chroma), flow)[0]
+    inside = (slice(8, -8), slice(16, -16))
+    assert (
+        np.abs(back[inside].astype(int) - here[inside]).mean()
+        < 0.2 * np.abs(there[inside].astype(int) - here[inside]).mean()
+    )
+
+
+def test_tiny_pictures_count_as_still():
+    tiny = np.zeros((8, 40), np.uint8)
+    assert not Motion().between(tiny, tiny).any()
