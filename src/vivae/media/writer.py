@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import av
 
@@ -20,7 +20,7 @@ from vivae.media.atomic import atomic_dir, atomic_path, check_target, output_err
 from vivae.media.color import ColorInfo, recolor
 from vivae.media.encoders import encoder_for, encoder_options
 from vivae.media.frames import Frame, Picture, as_seconds
-from vivae.media.muxer import Encoding, MuxerSink
+from vivae.media.muxer import Encoding, Muxer, MuxerSink
 from vivae.media.probe import check_size
 from vivae.media.sequence import PngSink, Y4mSink
 from vivae.media.source import Source, find_source, open_container
@@ -29,12 +29,22 @@ from vivae.media.tracks import name_lost_tracks
 CONTAINERS = (".mp4", ".mkv", ".webm")
 
 
-class Sink(Protocol):
-    """Where frames go; `finish` writes what is still held back."""
+class Finishing(Protocol):
+    """What may hold something back until `finish` writes it."""
+
+    def finish(self) -> None: ...
+
+
+class Sink(Finishing, Protocol):
+    """Where frames go."""
 
     def write(self, frame: Frame) -> None: ...
 
-    def finish(self) -> None: ...
+
+S = TypeVar("S", bound=Finishing)
+M = TypeVar("M", bound=Muxer)
+Tracks = tuple[str | os.PathLike[str], Fraction | None, Fraction | None]
+"""The file whose other tracks come along, and the span of it, in seconds."""
 
 
 def open_writer(
@@ -86,9 +96,11 @@ def open_writer(
         )
         encoding = Encoding(encoder, native, threads, time_base)
         tracks = None if copy_from is None else (copy_from, as_seconds(start), as_seconds(end))
-        return VideoWriter(
-            target, picture, lambda stack: _muxer(stack, target, force, picture, encoding, tracks)
-        )
+
+        def muxer(stack: ExitStack) -> Sink:
+            return open_muxer(stack, target, force, lambda part: MuxerSink(part, picture, encoding), tracks)
+
+        return VideoWriter(target, picture, muxer)
     if codec is not None or crf is not None:
         raise InputError(
             f"'{path}' is written without a codec: leave out codec and crf, or name a video file"
@@ -102,16 +114,18 @@ def open_writer(
     )
 
 
-class VideoWriter:
-    """See `open_writer`. Frames must be of the announced size, in the order of their times."""
+class Whole(Generic[S]):
+    """The `with` block of a writer: its target appears when the block ends well, and nothing is left when it does not.
 
-    def __init__(self, path: Path, picture: Picture, opener: Callable[[ExitStack], Sink]) -> None:
+    path: the target. opener: gives what is written to; files and the like it enters into the stack.
+    """
+
+    def __init__(self, path: Path, opener: Callable[[ExitStack], S]) -> None:
         self.path = path
-        self.picture = picture
         self.count = 0
         self._opener = opener
         self._stack = ExitStack()
-        self._sink: Sink | None = None
+        self._sink: S | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _writing(self.path):
@@ -119,19 +133,13 @@ class VideoWriter:
             self._stack = stack.pop_all()
         return self
 
-    def write(self, frame: Frame) -> None:
-        """Add a frame; one of another colour description is converted. Raises OutputError."""
+    @contextmanager
+    def _one_more(self) -> Iterator[S]:
+        """Where to write the next frame to."""
         if self._sink is None:
             raise RuntimeError("write() needs the writer's with block")
-        if (frame.width, frame.height) != (self.picture.width, self.picture.height):
-            raise ValueError(
-                f"a frame of {frame.width}x{frame.height} for a video of {self.picture.width}x{self.picture.height}"
-            )
-        if frame.color != self.picture.color:
-            planes = recolor(frame.planes, frame.color, self.picture.color)
-            frame = Frame(*planes, frame.time, frame.duration, self.picture.color)
         with _writing(self.path):
-            self._sink.write(frame)
+            yield self._sink
         self.count += 1
 
     def __exit__(
@@ -147,6 +155,26 @@ class VideoWriter:
             sink.finish()
 
 
+class VideoWriter(Whole[Sink]):
+    """See `open_writer`. Frames must be of the announced size, in the order of their times."""
+
+    def __init__(self, path: Path, picture: Picture, opener: Callable[[ExitStack], Sink]) -> None:
+        super().__init__(path, opener)
+        self.picture = picture
+
+    def write(self, frame: Frame) -> None:
+        """Add a frame; one of another colour description is converted. Raises OutputError."""
+        if (frame.width, frame.height) != (self.picture.width, self.picture.height):
+            raise ValueError(
+                f"a frame of {frame.width}x{frame.height} for a video of {self.picture.width}x{self.picture.height}"
+            )
+        if frame.color != self.picture.color:
+            planes = recolor(frame.planes, frame.color, self.picture.color)
+            frame = Frame(*planes, frame.time, frame.duration, self.picture.color)
+        with self._one_more() as sink:
+            sink.write(frame)
+
+
 def _plain(stack: ExitStack, target: Path, force: bool, picture: Picture, folder: bool) -> Sink:
     if folder:
         return PngSink(stack.enter_context(atomic_dir(target, force)), single=False)
@@ -156,20 +184,14 @@ def _plain(stack: ExitStack, target: Path, force: bool, picture: Picture, folder
     return Y4mSink(stack.enter_context(part.open("wb")), target, picture)
 
 
-def _muxer(
-    stack: ExitStack,
-    target: Path,
-    force: bool,
-    picture: Picture,
-    encoding: Encoding,
-    tracks: tuple[str | os.PathLike[str], Fraction | None, Fraction | None] | None,
-) -> Sink:
-    part = stack.enter_context(atomic_path(target, force))
-    sink = MuxerSink(part, picture, encoding)
+def open_muxer(
+    stack: ExitStack, target: Path, force: bool, make: Callable[[Path], M], tracks: Tracks | None
+) -> M:
+    """A container beside `target` that becomes it when the stack ends well; its header is written."""
+    sink = make(stack.enter_context(atomic_path(target, force)))
     stack.callback(sink.close)
-    if tracks is not None and not (source := find_source(tracks[0])).sequence:
-        container = stack.enter_context(open_container(source.files[0]))
-        sink.carry_tracks(container, source.files[0], *tracks[1:])
+    if tracks is not None:
+        sink.carry_tracks(stack, *tracks)
     sink.begin()
     return sink
 
