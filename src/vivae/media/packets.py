@@ -96,6 +96,7 @@ class PacketSink(Muxer):
         self._stream = stream
         self._describe(stream.codec_context)
         stream.codec_context.extradata = extradata
+        stream.codec_context.framerate = picture.fps  # without which Matroska forgets how long pictures last
         stream.time_base = self.time_base
 
     def write(self, coded: CodedPacket) -> None:
