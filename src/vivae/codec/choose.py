@@ -28,10 +28,12 @@ TOOLS: tuple[tuple[Literal[8, 10], str], ...] = (
 """What paid, on some clips by 5 per cent of the bits, and cost as much on others."""
 SLOPE_STEP = 4.0
 """CRF from which to which the slope of a shot's curve is taken."""
-SLOPES = (1.5, 9.0)
+SLOPES = (0.5, 9.0)
 """dB for each e-fold of bits, between which any curve's slope lies."""
 SHRINK_FROM = 38.0
 """CRF below which a smaller base has not paid on any clip."""
+SCENE_STEPS = (4.0, 8.0)
+"""CRF above the usual one at which a camera's own model is tried on a base of full size."""
 SMALLEST_BASE = 64
 """Lines or columns of a base that is worth coding smaller."""
 JUDGED_FRAMES = 16
@@ -76,13 +78,11 @@ def best_coding(shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *
     """Of the ways that the effort allows, the one most above the shot's own curve at the setting."""
     crf = setting.crf
     plain = encode_shot(shot, Base(Av1Settings(crf, effort.preset), setting.shrink), model, threads=threads)
-    candidates = _others(shot, setting, effort)
+    candidates = _others(shot, setting, effort, model)
     if len(shot) < 2 or not candidates:
         return plain
     reference = quality_of(shot, plain, model, threads=threads)
-    # Where only the tools differ, size and quality hardly do: any slope ranks them.
-    sized = any(base.shrink != setting.shrink for base in candidates)
-    slope = _slope(shot, plain, reference, effort, threads) if sized else sum(SLOPES) / 2
+    slope = _slope(shot, plain, reference, effort, threads)
 
     def height(coded: Coded) -> float:
         gain = quality_of(shot, coded, model, threads=threads) - reference
@@ -97,7 +97,7 @@ def best_coding(shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *
     return best
 
 
-def _others(shot: Shot, setting: Setting, effort: Effort) -> list[Base]:
+def _others(shot: Shot, setting: Setting, effort: Effort, model: Enhancer) -> list[Base]:
     crf = setting.crf
     usual = Av1Settings(crf, effort.preset)
     bases = [Base(replace(usual, depth=depth, extra=extra), setting.shrink) for depth, extra in effort.tools]
@@ -106,16 +106,26 @@ def _others(shot: Shot, setting: Setting, effort: Effort) -> list[Base]:
             width, height = base_size(shot.picture.width, shot.picture.height, shrink)
             if min(width, height) >= SMALLEST_BASE:
                 bases.append(Base(replace(usual, crf=max(CRF_RANGE[0], crf - lower)), shrink))
+    if model.config.scene_size is not None:
+        # A model of this very camera knows what a base of full size has lost, too.
+        bases += [
+            Base(replace(usual, crf=min(CRF_RANGE[1], crf + step)), enhance=True) for step in SCENE_STEPS
+        ]
     return bases
 
 
 def _slope(shot: Shot, plain: Coded, quality: float, effort: Effort, threads: int) -> float:
     """dB for each e-fold of bits around the plain coding."""
-    crf = plain.base.settings.crf
+    base = plain.base
+    crf = base.settings.crf
     other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
-    second = encode_shot(shot, Base(Av1Settings(other, effort.preset)), None, threads=threads)
-    worse = quality_of(shot, second, None, threads=threads)
-    ratio = math.log(plain.bits / second.bits)
+    beside = replace(base, settings=replace(base.settings, crf=other))
+    # An enhancer moves both points alike: without it the slope is the same, and sooner known.
+    coded = encode_shot(shot, beside, None, threads=threads)
+    if plain.layer is not None:
+        quality = quality_of(shot, plain, None, threads=threads)
+    worse = quality_of(shot, coded, None, threads=threads)
+    ratio = math.log(plain.bits / coded.bits)
     return float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
 
 
@@ -124,7 +134,7 @@ def quality_of(shot: Shot, coded: Coded, model: Enhancer | None, *, threads: int
 
     Of an enhanced shot all frames are measured without the enhancer, and its gain is added as found on some of them.
     """
-    if coded.layer is None:
+    if coded.layer is None or model is None:
         return float(np.mean(list(_measured(shot, coded, None, threads))))
     first = max(0, (len(shot) - JUDGED_FRAMES) // 2)
     last = min(len(shot), first + JUDGED_FRAMES)

@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
-
 from vivae.codec.choose import Setting, best_coding, effort_of
 from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
@@ -25,11 +23,16 @@ from vivae.codec.plan import ShotProbes, allocated, meter
 from vivae.codec.rate import Extent
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot, shots_of
+from vivae.codec.store import ShotStore
 from vivae.media import Frame, Picture, VideoInfo, open_video
+from vivae.media.av1 import Av1Settings, encode_av1
+from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
 from vivae.vae.enhancer import Enhancer
 
 logger = logging.getLogger(__name__)
 
+SAMPLES, SAMPLE_FRAMES = 3, 32
+"""Pieces of a long video, and frames of each, from which its size at a quality is estimated."""
 PLANNED_UP_TO = 8
 """Speed up to which bits are shared out over shots by what each costs and gives."""
 LONGEST_SHOT = 240
@@ -48,9 +51,10 @@ Prepare = Callable[[Iterable[Frame]], Iterator[Frame]]
 @dataclass
 class LayeredJob:
     """The layered codec's `vivae.codec.encoding.Job`.
-    folder: for temporary files, as large as the largest shot. start, end: seconds.
 
-    prepare: applied to the frames first. progress: called with frames done and to be done, anew for every pass.
+    folder: for temporary files, as large as the largest shot. store: where finished shots wait for the rest.
+    start, end: seconds. prepare: applied to the frames first. progress: called with frames done and to be done, anew
+    for every pass.
     """
 
     src: str | os.PathLike[str]
@@ -60,6 +64,7 @@ class LayeredJob:
     speed: int
     threads: int
     folder: Path
+    store: ShotStore
     start: float | None = None
     end: float | None = None
     prepare: Prepare = iter
@@ -70,21 +75,37 @@ class LayeredJob:
 
     @property
     def long(self) -> bool:
-        return False
+        """Whether samples are much quicker than the whole."""
+        return self.frames > 3 * SAMPLES * SAMPLE_FRAMES
 
     def estimate(self, units: int) -> Encoded:
-        raise NotImplementedError
+        """What `encode` would give, from plain encodes of samples: first frames and others each at their mean."""
+        begin, finish = self.start or 0.0, min(self.end or float("inf"), float(self.info.duration))
+        settings = Av1Settings(crf_of(units), min(self.speed + 2, 10))
+        first = others = 0
+        for sample in range(SAMPLES):
+            at = begin + (finish - begin) * (sample + 0.5) / SAMPLES
+            with open_video(self.src, start=at) as reader:
+                frames = list(itertools.islice(reader, SAMPLE_FRAMES))
+            picture = _picture(frames[0], self.info)
+            sizes = [
+                len(u.data)
+                for u in encode_av1((f.planes for f in frames), picture, settings, threads=self.threads)
+            ]
+            first += sizes[0]
+            others += round(sum(sizes[1:]) / max(1, len(sizes) - 1))
+        keys = -(-self.frames // LONGEST_SHOT)
+        size = (keys * first + (self.frames - keys) * others) // SAMPLES
+        return Encoded(Extent(self.frames, self.info.width, self.info.height, finish - begin), size, 0)
 
     def encode(self, part: Path, units: int) -> Encoded:
         crf = crf_of(units)
         settings = self._planned(crf)
-        effort = effort_of(self.speed)
         spent = 0
         with ExitStack() as stack:
             writer: PacketWriter | None = None
             for number, shot in enumerate(self._shots()):
-                setting = settings[number] if settings else Setting(crf, planned=False)
-                coded = best_coding(shot, setting, effort, self.model, threads=self.threads)
+                coded = self._coded(shot, settings[number] if settings else Setting(crf, planned=False))
                 spent += coded.bits // 8
                 if writer is None:
                     writer = stack.enter_context(self._writer(part, shot.picture, coded))
@@ -97,28 +118,37 @@ class LayeredJob:
         size = part.stat().st_size
         return Encoded(extent, size, size - spent)
 
+    def _coded(self, shot: Shot, setting: Setting) -> Coded:
+        wanted = f"{shot.first} {len(shot)} {setting}"
+        coded = self.store.get(wanted)
+        if coded is None:
+            coded = best_coding(shot, setting, effort_of(self.speed), self.model, threads=self.threads)
+            self.store.put(wanted, coded)
+        return coded
+
     def _planned(self, crf: float) -> list[Setting]:
         """Each shot's setting, or none where there is a single shot: that needs no sharing."""
-        effort = effort_of(self.speed)
         if self.speed > PLANNED_UP_TO:
             return []
+        effort, quality = effort_of(self.speed), meter()
         menus = []
         for shot in self._shots():
             if shot.last and not shot.first:
                 return []
             if shot.first not in self._probed:
                 self._probed[shot.first] = ShotProbes(
-                    shot, crf, effort, self.model, meter(), threads=self.threads
+                    shot, crf, effort, self.model, quality, threads=self.threads
                 )
             menus.append(self._probed[shot.first].menu(crf))
-            self.progress(shot.first + len(shot), max(shot.first + len(shot), self.frames))
+            done = shot.first + len(shot)
+            self.progress(done, max(done, self.frames))
         return allocated(menus)
 
     def _shots(self) -> Iterator[Shot]:
         with open_video(self.src, start=self.start, end=self.end) as reader:
             first = next(reader)
-            picture = Picture(first.width, first.height, reader.info.fps, first.color, reader.info.sar)
             frames = recolored(itertools.chain([first], reader), first.color)
+            picture = _picture(first, reader.info)
             yield from shots_of(self.prepare(frames), picture, self.folder, LONGEST_SHOT)
 
     def _writer(self, part: Path, picture: Picture, coded: Coded) -> PacketWriter:
@@ -132,6 +162,10 @@ class LayeredJob:
             end=self.end,
             force=True,
         )
+
+
+def _picture(frame: Frame, info: VideoInfo) -> Picture:
+    return Picture(frame.width, frame.height, info.fps, frame.color, info.sar)
 
 
 def packets_of(shot: Shot, coded: Coded) -> Iterator[CodedPacket]:

@@ -18,7 +18,7 @@ from vivae.vae.enhancing import Step, enhanced
 
 FIT_FRAMES = 12
 """Frames over which the gains of a shot are solved, from its middle."""
-MIN_GAIN = 1 / GAIN_UNIT
+NO_MODEL = "0" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ class Base:
 
     settings: Av1Settings
     shrink: float = 1.0
+    enhance: bool = False
+    """Whether a base of full size is enhanced; smaller ones always are."""
+
+    @property
+    def enhanced(self) -> bool:
+        return self.enhance or self.shrink != 1
 
     def picture(self, display: Picture) -> Picture:
         """What the encoder is given."""
@@ -48,24 +54,23 @@ class Coded:
 
 
 def encode_shot(shot: Shot, base: Base, model: Enhancer | None, *, threads: int) -> Coded:
-    """Encode a shot; a base of less than the display's size gets the layer that brings it back."""
+    """Encode a shot; where the base is to be enhanced, with the layer that says how.
+
+    Without a model the layer adds nothing to the base, which is only scaled up.
+    """
     picture = base.picture(shot.picture)
     units = tuple(encode_av1(_shrunk(shot, picture), picture, base.settings, threads=threads))
-    if picture.width == shot.picture.width and picture.height == shot.picture.height:
+    if not base.enhanced:
         return Coded(base, units)
-    if model is None:
-        raise ValueError("a smaller base needs the model that brings it back")
-    whole = Layer(
+    layer = Layer(
         shot.picture.width,
         shot.picture.height,
         round(base.settings.crf * CRF_UNIT),
-        model.hash[:16],
+        NO_MODEL if model is None else model.hash[:16],
         "upscale",
-        GAIN_UNIT,
-        GAIN_UNIT,
-        GAIN_UNIT,
+        *[0 if model is None else GAIN_UNIT] * 3,
     )
-    return Coded(base, units, _fitted(shot, units, whole, model, threads))
+    return Coded(base, units, layer if model is None else _fitted(shot, units, layer, model, threads))
 
 
 def _shrunk(frames: Iterable[Planes], picture: Picture) -> Iterator[Planes]:

@@ -7,16 +7,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from vivae import __version__
 from vivae.codec.container import QUALITY_UNITS, VvaReader
 from vivae.codec.encoding import Job, SourceEncoder, encode_to
 from vivae.codec.latent import decode_frames, model_of
 from vivae.codec.layered import LayeredJob
 from vivae.codec.rate import Target
 from vivae.codec.side import read_side, write_side
+from vivae.codec.store import ShotStore
 from vivae.codec.unlayered import Models, decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
+from vivae.media.source import find_source
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import list_models, load_enhancer, load_model
@@ -78,6 +81,7 @@ def compress(
         info = probe(src)
         frames = expected_frames(info, start, end)
         job: Job
+        kept: ShotStore | None = None
         if codec == "latent":
             if speed is not None:
                 raise InputError("the latent codec has one speed: leave speed out")
@@ -96,21 +100,19 @@ def compress(
             if not 0 <= speed <= 10:
                 raise InputError(f"speed must lie between 0 and 10, not at {speed}")
             enhancer = load_enhancer(model or "upscale", device=device)
-            threads = threads or os.cpu_count() or 1
-            job = LayeredJob(
-                src,
-                enhancer,
-                info,
-                frames,
-                speed,
-                threads,
-                Path(room),
-                start=start,
-                end=end,
-                progress=progress,
+            # What an interrupted run has finished is found under the same circumstances.
+            kept = ShotStore(
+                Path(dst).parent / f".{Path(dst).name}.vivae",
+                f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed}",
             )
+            job = LayeredJob(
+                src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), kept,
+                start=start, end=end, progress=progress,
+            )  # fmt: skip
             name = enhancer.config.name
         units, done = encode_to(job, target, part)
+    if kept is not None:
+        kept.remove()
     extent = done.extent
     return {
         "output": str(dst),
@@ -242,6 +244,13 @@ def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
         )
 
     return found
+
+
+def file_mark(path: str | os.PathLike[str]) -> str:
+    """What tells whether a source is still the same: its place, sizes and times of change."""
+    return " ".join(
+        f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in find_source(path).files
+    )
 
 
 def _folder_of(dst: str | os.PathLike[str]) -> Path | None:
