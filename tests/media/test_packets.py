@@ -9,7 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from vivae.codec.obu import configuration_of, metadata_of, with_metadata, without_metadata
+from vivae.codec.obu import (
+    configuration_of,
+    metadata_of,
+    with_metadata,
+    without_metadata,
+)
 from vivae.errors import FormatError, InputError, OutputError, UnsupportedError
 from vivae.media import ColorInfo, Picture, open_video, open_writer, probe
 from vivae.media.av1 import Av1Settings, encode_av1
@@ -298,10 +303,22 @@ def test_damage_is_named_and_never_escapes_as_anything_else(tmp_path, suffix, ca
             assert sum(1 for _ in decode_packets(read_packets(path), path.name, threads=1)) <= 16
 
 
-def test_a_file_cut_off_says_so(tmp_path, units):
+def test_a_file_cut_off_says_so(tmp_path, units, caplog):
     data = write(tmp_path / "a.mp4", timed(units)).read_bytes()
     cut = tmp_path / "cut.mp4"
     for length in (len(data) - 1, len(data) - 60):
         cut.write_bytes(data[:length])
         with pytest.raises(FormatError, match=r"damaged|cut off"):
             list(read_packets(cut))
+    data = write(tmp_path / "a.mkv", timed(shot(count=30))).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(data[: len(data) // 2])
+    assert len(list(read_packets(cut))) < 30
+    assert "cut off" in caplog.text
+
+
+def test_pictures_beyond_the_limit_are_refused(units, monkeypatch):
+    assert len(list(decode_packets(timed(units), "a.mp4", threads=1))) == len(units)
+    monkeypatch.setattr("vivae.media.av1.MAX_SIDE", 64)
+    with pytest.raises(FormatError, match="cannot be decoded"):
+        list(decode_packets(timed(units), "a.mp4", threads=1))

@@ -18,6 +18,7 @@ from vivae.errors import FormatError, InputError
 from vivae.media.color import Planes, planes_of
 from vivae.media.encoders import quieten_encoders
 from vivae.media.frames import Picture
+from vivae.media.source import MAX_SIDE
 
 CRF_RANGE = (1.0, 70.0)
 """Of SVT-AV1, in quarter steps; FFmpeg's own option ends at 63."""
@@ -110,7 +111,7 @@ def open_decoder(*, threads: int = 2, grain: bool = True) -> VideoCodecContext:
     context = av.CodecContext.create("libdav1d", "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = threads
-    context.options = {} if grain else {"filmgrain": "0"}
+    context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)} | ({} if grain else {"filmgrain": "0"})
     return context
 
 

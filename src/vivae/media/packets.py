@@ -29,7 +29,7 @@ from vivae.media.atomic import check_target, refuse_overwrite
 from vivae.media.av1 import open_decoder
 from vivae.media.frames import Picture, as_seconds
 from vivae.media.muxer import Muxer
-from vivae.media.probe import check_size, clock_origin
+from vivae.media.probe import check_size, clock_origin, tagged_duration
 from vivae.media.source import DEFAULT_IMAGE_FPS, find_source, open_container, reading, video_stream
 from vivae.media.writer import CONTAINERS, Whole, open_muxer
 
@@ -133,25 +133,19 @@ def read_packets(path: str | os.PathLike[str]) -> Generator[CodedPacket, None, N
         codec = stream.codec_context.codec.canonical_name
         if codec != "av1":
             raise InputError(f"'{path}' is {codec} video, and AV1 is needed")
-        packets = _stamped(container, stream, file)
-        held = next(packets, None)
+        held: CodedPacket | None = None
         count, step = 0, 1 / (stream.average_rate or DEFAULT_IMAGE_FPS)
-        while held is not None:
-            following = next(packets, None)
-            if following is not None:
-                step = following.time - held.time
+        for packet in _stamped(container, stream, file):
+            if held is not None:
+                step = packet.time - held.time
                 if step <= 0:
                     raise FormatError(f"'{path}' is damaged: its time stamps do not increase")
-                held = replace(held, duration=step)
-            elif end := _declared_end(container, stream):
-                held = replace(held, duration=max(end - held.time, stream.time_base or end))
-            elif not held.duration:
-                held = replace(held, duration=step)
-            yield held
-            held = following
+                yield replace(held, duration=step)
+            held = packet
             count += 1
-        if count < stream.frames or not count:
+        if held is None or count < stream.frames:
             raise FormatError(f"'{path}' is cut off: {count} of {stream.frames or 'its'} pictures are there")
+        yield replace(held, duration=_last_duration(held, step, container, stream, file))
 
 
 def decode_packets(
@@ -201,12 +195,22 @@ def _stamped(container: InputContainer, stream: VideoStream, path: Path) -> Iter
         )
 
 
-def _declared_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Where the video ends on our clock, in the files where that is exact."""
-    if "mp4" not in container.format.name or stream.start_time is None or not stream.duration:
-        return None
-    assert stream.time_base is not None
-    return (stream.start_time + stream.duration) * stream.time_base - clock_origin(container, stream)
+def _last_duration(
+    last: CodedPacket, step: Fraction, container: InputContainer, stream: VideoStream, path: Path
+) -> Fraction:
+    """By the length of the track where that is exact, else as the packet tells, or the `step` before."""
+    if "mp4" in container.format.name and stream.start_time is not None and stream.duration:
+        assert stream.time_base is not None
+        end = (stream.start_time + stream.duration) * stream.time_base - clock_origin(container, stream)
+        return max(end - last.time, stream.time_base)
+    duration = last.duration or step
+    declared = tagged_duration(stream)
+    if declared is not None and last.time + duration < declared * Fraction(19, 20) - 2 * step:
+        logger.warning(
+            "'%s' ends at %.2f s, though it says %.2f s: it may be cut off",
+            path, last.time + duration, declared,
+        )  # fmt: skip
+    return duration
 
 
 def _smallest_file(picture: Picture, extradata: bytes) -> bytes:

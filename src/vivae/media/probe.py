@@ -221,7 +221,7 @@ def _timing(source: Source, container: InputContainer, stream: VideoStream, fps:
     frames = stream.frames or None
     if stream.duration and stream.time_base:
         duration = stream.duration * stream.time_base
-    elif tagged := _tagged_duration(stream):
+    elif tagged := tagged_duration(stream):
         duration = tagged
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
@@ -232,7 +232,7 @@ def _timing(source: Source, container: InputContainer, stream: VideoStream, fps:
     return _Timing(rate, frames, duration, variable_rate=_variable_rate(stream, frames))
 
 
-def _tagged_duration(stream: VideoStream) -> Fraction | None:
+def tagged_duration(stream: VideoStream) -> Fraction | None:
     """Matroska's own for the track, as 00:00:01.040000000; the container's covers the longest track."""
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return match and (int(match[1]) * 60 + int(match[2])) * 60 + Fraction(match[3])
