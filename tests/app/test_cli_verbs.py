@@ -173,7 +173,7 @@ def test_a_process_of_its_own(bikes, small_model, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_verb_leaves_nothing_and_says_so(bikes, small_model, tmp_path, number):
-    command = f"-m vivae encode {bikes} -o {tmp_path}/z.safetensors --model {small_model} --threads 1"
+    command = f"-m vivae reconstruct {bikes} -o {tmp_path}/z.mkv --model {small_model} --threads 1"
     process = subprocess.Popen([sys.executable, *command.split()], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not any(tmp_path.iterdir()):  # until it has begun to write
         time.sleep(0.01)

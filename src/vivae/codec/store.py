@@ -22,7 +22,6 @@ class ShotStore:
     def __init__(self, folder: Path, circumstances: str) -> None:
         self.folder = folder
         self._mark = hashlib.sha256(circumstances.encode()).hexdigest()
-        folder.mkdir(exist_ok=True)
 
     def get(self, wanted: str) -> Coded | None:
         """What was kept for this request, if it is whole."""
@@ -52,11 +51,12 @@ class ShotStore:
             "units": [(len(unit.data), unit.position, unit.key) for unit in coded.units],
             "check": hashlib.sha256(body).hexdigest(),
         }
+        self.folder.mkdir(exist_ok=True)
         with atomic_path(self._path(wanted), force=True) as part:
             part.write_bytes(json.dumps(told).encode() + b"\n" + body)
 
     def remove(self) -> None:
-        """The file is written: nothing is needed any more."""
+        """Nothing is needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, wanted: str) -> Path:

@@ -16,7 +16,7 @@ from vivae.codec.rate import Target
 from vivae.codec.side import read_side, write_side
 from vivae.codec.store import ShotStore
 from vivae.codec.unlayered import Models, decode_layered, display_size
-from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
+from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError, VivaeError
 from vivae.media import atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
 from vivae.media.source import find_source
@@ -110,7 +110,13 @@ def compress(
                 start=start, end=end, progress=progress,
             )  # fmt: skip
             name = enhancer.config.name
-        units, done = encode_to(job, target, part)
+        try:
+            units, done = encode_to(job, target, part)
+        except VivaeError:
+            # Unlike one that was interrupted, a run that cannot end well is not gone on with.
+            if kept is not None:
+                kept.remove()
+            raise
     if kept is not None:
         kept.remove()
     extent = done.extent
