@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from fractions import Fraction
 from itertools import count
@@ -32,8 +33,7 @@ SHOTS = [(320, 192, 8), (160, 96, 8), (160, 96, 10), (240, 144, 8), (320, 192, 1
 LENGTH = 10  # frames of a shot
 GRID = (16, 10)  # cells in which pictures are compared
 
-# Shows a video in a box of its own size, seeks, and gives back the mean colour of every cell of what is seen; then plays
-# to the end, and gives back how large the box and the pictures were.
+# Shows a video in a box, seeks, and gives back what is seen there, cell by cell, and the size of the box; then plays.
 PAGE = """(async () => {
   const failed = (video, no) => { video.onerror = () => no(new Error(video.error.message)) };
   const happens = (video, name) => new Promise((ok, no) => { video['on' + name] = ok; failed(video, no) });
@@ -64,6 +64,16 @@ PAGE = """(async () => {
 })()"""
 
 
+# The browser reads commands from descriptor 3 and answers on 4.
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD_CLOEXEC, 10) for end in sys.argv[1:3]]
+for place, end in enumerate(ends, 3):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class Chromium:
     """A headless browser with one blank page, for a `with` block."""
 
@@ -74,9 +84,8 @@ class Chromium:
             "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
             "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank",
         ]  # fmt: skip
-        # The browser reads commands from descriptor 3 and answers on 4.
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{its[0]} 4>&{ours[1]}', "sh", executable, *flags],
+            [sys.executable, "-c", LAUNCH, str(its[0]), str(ours[1]), executable, *flags],
             pass_fds=(its[0], ours[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(its[0])
