@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.info import info as info
+    from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
@@ -38,6 +39,7 @@ _PLACES = {
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",
+    "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
     "train": "vivae.train",
 }

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vivae
 import vivae.codec.layered as layered
 from vivae.codec.choose import effort_of
 from vivae.codec.layer import Layer, read_layer, write_layer
@@ -25,6 +26,7 @@ from vivae.media.av1 import Av1Settings
 from vivae.media.packets import open_packet_writer, read_packets
 from vivae.media.resample import enlarged
 from vivae.tasks.compress import compress, decompress, enhancers
+from vivae.tasks.info import info
 from vivae.vae.zoo import load_enhancer
 
 SIZE = (160, 96)
@@ -309,3 +311,26 @@ def test_odd_sizes_and_single_frames(tmp_path, width, height, count):
 
 def test_every_speed_has_a_meaning():
     assert [effort_of(speed).preset for speed in range(11)] == list(range(11))
+
+
+def test_info_tells_how_shots_are_coded(halved, two_shots, tmp_path):
+    (shot,) = info(halved[0])["shots"]
+    assert (shot["frames"], shot["coded_width"], shot["coded_height"]) == (20, SIZE[0] // 2, SIZE[1] // 2)
+    enhancement = shot["enhancement"]
+    assert (enhancement["display_width"], enhancement["display_height"], enhancement["crf"]) == (*SIZE, 35)
+    compress(two_shots, tmp_path / "a.mp4", quality=40, speed=10)
+    shots = info(tmp_path / "a.mp4")["shots"]
+    assert [(shot["frames"], shot["enhancement"]) for shot in shots] == [(20, None), (16, None)]
+    assert sum(shot["size_bytes"] for shot in shots) < (tmp_path / "a.mp4").stat().st_size
+
+
+def test_any_file_opens_frame_by_frame(halved, two_shots, small_model, tmp_path):
+    with vivae.open(halved[0]) as frames:
+        first = next(frames)
+        assert (first.width, first.height) == SIZE
+        assert all(np.array_equal(a, b) for a, b in zip(first.planes, halved[2][0], strict=True))
+    with vivae.open(two_shots, start=1.0) as frames:
+        assert len(list(frames)) == 11
+    compress(two_shots, tmp_path / "a.vva", model=small_model, end=0.2)
+    with vivae.open(tmp_path / "a.vva", model=small_model) as frames:
+        assert len(list(frames)) == 5

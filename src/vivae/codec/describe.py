@@ -1,4 +1,4 @@
-"""What a .vva file says about itself, and how its bytes are spent; no model is needed."""
+"""What a compressed file says about itself, and how its bytes are spent; no model is needed."""
 
 import os
 from collections import Counter
@@ -7,7 +7,11 @@ from typing import Any
 
 from vivae.codec.container import QUALITY_UNITS, Group, VvaReader
 from vivae.codec.fields import Cursor, read_record
+from vivae.codec.layer import CRF_UNIT
+from vivae.codec.obu import sequence_header_of
+from vivae.codec.unlayered import layer_of
 from vivae.errors import FormatError
+from vivae.media.packets import read_packets
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -57,3 +61,37 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "intact": damage is None,
             "damage": damage,
         }
+
+
+def describe_shots(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The groups of an AV1 file, each from a key frame on: when, how coded, in how many bytes, and how enhanced.
+
+    Raises InputError for other files, FormatError for a damaged one.
+    """
+    shots: list[dict[str, Any]] = []
+    for packet in read_packets(path):
+        if packet.key:
+            header = sequence_header_of(packet.data)
+            layer = layer_of(packet, f"'{path}'")
+            shots.append(
+                {
+                    "time_s": float(packet.time),
+                    "frames": 0,
+                    "size_bytes": 0,
+                    "coded_width": header and header.width,
+                    "coded_height": header and header.height,
+                    "bits_per_sample": header and header.depth,
+                    "enhancement": layer
+                    and {
+                        "kind": layer.kind,
+                        "display_width": layer.width,
+                        "display_height": layer.height,
+                        "crf": layer.crf / CRF_UNIT,
+                        "model_hash": layer.model,
+                        "gains": layer.gains,
+                    },
+                }
+            )
+        shots[-1]["frames"] += 1
+        shots[-1]["size_bytes"] += len(packet.data)
+    return shots

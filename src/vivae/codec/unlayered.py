@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-from vivae.media.packets import CodedPacket, read_packets
 
 from vivae.codec.layer import Layer, read_layer
 from vivae.codec.obu import metadata_of
@@ -24,6 +23,7 @@ from vivae.codec.shot import step_of
 from vivae.errors import FormatError, InputError
 from vivae.media import Frame, Planes, VideoInfo
 from vivae.media.av1 import eight_bit, open_decoder
+from vivae.media.packets import CodedPacket, read_packets
 from vivae.media.resample import enlarged
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.enhancing import Step, enhanced
@@ -81,7 +81,7 @@ def display_size(path: str | os.PathLike[str], info: VideoInfo) -> tuple[int, in
     """
     with closing(read_packets(path)) as packets:
         first = next(packets, None)
-    layer = None if first is None else _layer_of(first, f"'{path}'")
+    layer = None if first is None else layer_of(first, f"'{path}'")
     return (info.width, info.height) if layer is None else (layer.width, layer.height)
 
 
@@ -111,7 +111,7 @@ def _bases(packets: Iterable[CodedPacket], name: str, threads: int) -> Iterator[
     try:
         for packet in packets:
             if packet.key:
-                layer = _layer_of(packet, name)
+                layer = layer_of(packet, name)
             waiting.append((packet, layer))
             yield from pictures(decoder.decode(av.Packet(packet.data)))
         yield from pictures(decoder.decode(None))
@@ -119,7 +119,8 @@ def _bases(packets: Iterable[CodedPacket], name: str, threads: int) -> Iterator[
         raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
 
 
-def _layer_of(packet: CodedPacket, name: str) -> Layer | None:
+def layer_of(packet: CodedPacket, name: str) -> Layer | None:
+    """The record of the shot that a key frame begins; None for a plain one, and with a warning for a damaged one."""
     try:
         records = metadata_of(packet.data)
         return read_layer(records[0], name) if records else None

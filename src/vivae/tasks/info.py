@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vivae.codec.describe import describe
+from vivae.codec.describe import describe, describe_shots
 from vivae.media import probe
 from vivae.tasks.features import is_latent_file, read_header
 from vivae.vae.zoo import list_models, load_any, notes_of, resolve
@@ -14,7 +14,8 @@ from vivae.vae.zoo import list_models, load_any, notes_of, resolve
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Describe a file, or a shipped model by its name. `kind` says which of the following keys to expect.
 
-    video, image: size, rate, duration, codec, colour, tracks, metadata. latents: model, quality, shape.
+    video, image: size, rate, duration, codec, colour, tracks, metadata; of AV1 also its shots and how
+    they are enhanced. latents: model, quality, shape.
     compressed: model, quality, rates, what the bytes are spent on, whether it is intact.
     model: configuration, parameters, SHA-256 and what its training noted.
     Raises InputError for a missing or foreign file, FormatError for a damaged one.
@@ -30,6 +31,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _video(path: str | os.PathLike[str]) -> dict[str, Any]:
     found = probe(path)
+    shots = {"shots": describe_shots(path)} if found.codec == "av1" and not found.is_image else {}
     return {
         "kind": "image" if found.is_image else "video",
         "path": str(path),
@@ -50,7 +52,7 @@ def _video(path: str | os.PathLike[str]) -> dict[str, Any]:
         "audio": [asdict(track) for track in found.audio],
         "subtitles": [asdict(track) for track in found.subtitles],
         "metadata": found.metadata,
-    }
+    } | shots
 
 
 def _latents(path: str | os.PathLike[str]) -> dict[str, Any]:
