@@ -28,6 +28,7 @@ from vivae.errors import Interrupted, VivaeError
 from vivae.train.checkpoint import FILE, Plan, generator_of, load_checkpoint, save_checkpoint
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.recipe import AnyRecipe, Stage
+from vivae.vae.blocks import has_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ def choose_precision(recipe: AnyRecipe, device: torch.device) -> torch.dtype | N
         return None
     if recipe.precision == "bfloat16":
         return torch.bfloat16
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
+    return torch.bfloat16 if has_bfloat16(device) else None
 
 
 @contextmanager

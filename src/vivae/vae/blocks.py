@@ -85,3 +85,10 @@ def straight_through(exact: Tensor, surrogate: Tensor) -> Tensor:
     if not torch.is_grad_enabled():
         return exact
     return surrogate + (exact - surrogate).detach()
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes bfloat16 natively."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported()
