@@ -30,17 +30,28 @@ def write_lossless(clip: Clip, path: Path) -> Path:
     return path
 
 
+def measured_layered(source: Path, clip: Clip, path: Path, *, speed: int = 6, **options: Any) -> Point:
+    """Compress `source`, a lossless file of `clip`, to `path` (.mp4) with the layered codec; decode and compare."""
+    return _measured("vivae layered", source, clip, path, codec="layered", speed=speed, **options)
+
+
 def measured_file(source: Path, clip: Clip, path: Path, *, model: str | Path, **target: Any) -> Point:
     """Compress `source`, a lossless file of `clip`, to `path` (.vva) with the latent codec; decode and compare.
 
     target: of `vivae.compress`: quality, ratio, size or bitrate. The decoded frames stay beside it as .y4m.
     """
+    return _measured("vivae", source, clip, path, codec="latent", model=model, **target)
+
+
+def _measured(
+    method: str, source: Path, clip: Clip, path: Path, *, model: str | Path | None = None, **options: Any
+) -> Point:
     started = time.perf_counter()
-    told = vivae.compress(source, path, codec="latent", model=model, force=True, **target)
+    told = vivae.compress(source, path, model=model, force=True, **options)
     encoded = time.perf_counter()
     decoded_path = path.with_suffix(".y4m")
     vivae.decompress(path, decoded_path, model=model, force=True)
     decoded = time.perf_counter()
-    trial = Trial("vivae", float(told["quality"]), path, path.stat().st_size, encoded - started)
+    trial = Trial(method, float(told["quality"]), path, path.stat().st_size, encoded - started)
     with open_video(decoded_path) as reader:
         return point_of(trial, clip, list(reader), decoded - encoded, [])
