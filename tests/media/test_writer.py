@@ -296,6 +296,7 @@ SCRIPT = """
             for number in range(400):
                 writer.write(Frame(*planes, Fraction(number, 25), Fraction(1, 25), ColorInfo()))
                 print(number, flush=True)
+                time.sleep(0.002)  # on a single core, who is to send the signal must have its turn
                 planes[0] = np.roll(planes[0], 12345)
     except BaseException as error:
         print(type(error).__name__, error)
