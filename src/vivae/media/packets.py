@@ -153,7 +153,7 @@ def decode_packets(
 ) -> Iterator[tuple[CodedPacket, av.VideoFrame]]:
     """Each packet with its picture, in order, in the size and depth in which it was coded.
 
-    name: of the file, for messages. grain: whether to add the film grain that the stream asks for.
+    name: what messages call the stream. grain: whether to add the film grain that the stream asks for.
     Raises FormatError where the stream cannot be decoded, or a packet does not give one picture.
     """
     decoder = open_decoder(threads=threads, grain=grain)
@@ -163,10 +163,10 @@ def decode_packets(
         try:
             frames = decoder.decode(packet)
         except av.error.FFmpegError as error:
-            raise FormatError(f"'{name}' is damaged: its AV1 stream cannot be decoded") from error
+            raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
         for frame in frames:
             if (number := frame.pts) is None or next(iter(waiting), None) != number:
-                raise FormatError(f"'{name}' is damaged: its AV1 stream has lost pictures")
+                raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
             yield waiting.pop(number), frame
 
     for number, coded in enumerate(packets):
@@ -176,7 +176,7 @@ def decode_packets(
         yield from pictures(packet)
     yield from pictures(None)
     if waiting:
-        raise FormatError(f"'{name}' is damaged: its AV1 stream has lost pictures")
+        raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
 
 
 def _stamped(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[CodedPacket]:
