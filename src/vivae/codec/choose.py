@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
 from vivae.codec.spool import Shot
 from vivae.measure.quality import psnr, psnr_yuv
-from vivae.media.av1 import CRF_RANGE, Av1Settings
+from vivae.media.av1 import CRF_RANGE, Av1Settings, Depth
 from vivae.media.resample import base_size
 from vivae.vae.enhancer import Enhancer
 
-TOOLS: tuple[tuple[Literal[8, 10], str], ...] = (
+TOOLS: tuple[tuple[Depth, str], ...] = (
     (10, ""),
     (10, "hierarchical-levels=4"),
     (10, "startup-mg-size=3"),
@@ -34,6 +33,8 @@ SHRINK_FROM = 38.0
 """CRF below which a smaller base has not paid on any clip."""
 SCENE_STEPS = (4.0, 8.0)
 """CRF above the usual one at which a camera's own model is tried on a base of full size."""
+SCENE_SHRINKS = ((2.0, 3.0),)
+"""And the smaller bases that are tried then, see `Effort.shrinks`."""
 SMALLEST_BASE = 64
 """Lines or columns of a base that is worth coding smaller."""
 JUDGED_FRAMES = 16
@@ -47,7 +48,7 @@ class Effort:
     """How hard to look. shrinks: (display over base width, how much lower the CRF of that base is) to try."""
 
     preset: int
-    tools: tuple[tuple[Literal[8, 10], str], ...]
+    tools: tuple[tuple[Depth, str], ...]
     """Depth and further parameters to try beside 8 bits and none: which is best depends on the content."""
     shrinks: tuple[tuple[float, float], ...]
 
@@ -74,11 +75,20 @@ class Setting:
     planned: bool = True
 
 
-def best_coding(shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *, threads: int) -> Coded:
-    """Of the ways that the effort allows, the one most above the shot's own curve at the setting."""
-    crf = setting.crf
-    plain = encode_shot(shot, Base(Av1Settings(crf, effort.preset), setting.shrink), model, threads=threads)
-    candidates = _others(shot, setting, effort, model)
+def best_coding(
+    shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *, depth: Depth | None = None, threads: int
+) -> Coded:
+    """Of the ways that the effort allows, the one most above the shot's own curve at the setting.
+
+    depth: what is settled already, because all shots of a file share it.
+    """
+    usual = Av1Settings(setting.crf, effort.preset, depth or 8)
+    plain = encode_shot(shot, Base(usual, setting.shrink), model, threads=threads)
+    candidates = [
+        base
+        for base in _others(shot, usual, setting, effort, model)
+        if depth in (None, base.settings.depth) and base != plain.base
+    ]
     if len(shot) < 2 or not candidates:
         return plain
     reference = quality_of(shot, plain, model, threads=threads)
@@ -97,16 +107,16 @@ def best_coding(shot: Shot, setting: Setting, effort: Effort, model: Enhancer, *
     return best
 
 
-def _others(shot: Shot, setting: Setting, effort: Effort, model: Enhancer) -> list[Base]:
+def _others(shot: Shot, usual: Av1Settings, setting: Setting, effort: Effort, model: Enhancer) -> list[Base]:
     crf = setting.crf
-    usual = Av1Settings(crf, effort.preset)
+    scene = model.config.scene_size is not None
     bases = [Base(replace(usual, depth=depth, extra=extra), setting.shrink) for depth, extra in effort.tools]
     if crf >= SHRINK_FROM and not setting.planned:
-        for shrink, lower in effort.shrinks:
+        for shrink, lower in effort.shrinks + (SCENE_SHRINKS if scene else ()):
             width, height = base_size(shot.picture.width, shot.picture.height, shrink)
             if min(width, height) >= SMALLEST_BASE:
                 bases.append(Base(replace(usual, crf=max(CRF_RANGE[0], crf - lower)), shrink))
-    if model.config.scene_size is not None:
+    if scene:
         # A model of this very camera knows what a base of full size has lost, too.
         bases += [
             Base(replace(usual, crf=min(CRF_RANGE[1], crf + step)), enhance=True) for step in SCENE_STEPS

@@ -25,7 +25,7 @@ from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot, shots_of
 from vivae.codec.store import ShotStore
 from vivae.media import Frame, Picture, VideoInfo, open_video
-from vivae.media.av1 import Av1Settings, encode_av1
+from vivae.media.av1 import Av1Settings, Depth, encode_av1
 from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
 from vivae.vae.enhancer import Enhancer
 
@@ -104,8 +104,12 @@ class LayeredJob:
         spent = 0
         with ExitStack() as stack:
             writer: PacketWriter | None = None
+            depth: Depth | None = None
             for number, shot in enumerate(self._shots()):
-                coded = self._coded(shot, settings[number] if settings else Setting(crf, planned=False))
+                setting = settings[number] if settings else Setting(crf, planned=False)
+                coded = self._coded(shot, setting, depth)
+                # One depth for all: decoders in hardware are set up once for a file.
+                depth = coded.base.settings.depth
                 spent += coded.bits // 8
                 if writer is None:
                     writer = stack.enter_context(self._writer(part, shot.picture, coded))
@@ -118,11 +122,12 @@ class LayeredJob:
         size = part.stat().st_size
         return Encoded(extent, size, size - spent)
 
-    def _coded(self, shot: Shot, setting: Setting) -> Coded:
-        wanted = f"{shot.first} {len(shot)} {setting}"
+    def _coded(self, shot: Shot, setting: Setting, depth: Depth | None) -> Coded:
+        wanted = f"{shot.first} {len(shot)} {setting} {depth}"
         coded = self.store.get(wanted)
         if coded is None:
-            coded = best_coding(shot, setting, effort_of(self.speed), self.model, threads=self.threads)
+            effort = effort_of(self.speed)
+            coded = best_coding(shot, setting, effort, self.model, depth=depth, threads=self.threads)
             self.store.put(wanted, coded)
         return coded
 

@@ -15,15 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
-
 from vivae.codec.layer import Layer, read_layer
 from vivae.codec.obu import metadata_of
 from vivae.codec.shot import step_of
 from vivae.errors import FormatError, InputError
 from vivae.media import Frame, Planes, VideoInfo
-from vivae.media.av1 import eight_bit, open_decoder
-from vivae.media.packets import CodedPacket, read_packets
+from vivae.media.av1 import eight_bit
+from vivae.media.packets import CodedPacket, decode_packets, read_packets
 from vivae.media.resample import enlarged
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.enhancing import Step, enhanced
@@ -99,24 +97,11 @@ def _from_key(packets: Iterable[CodedPacket], start: Fraction) -> Iterator[Coded
 
 
 def _bases(packets: Iterable[CodedPacket], name: str, threads: int) -> Iterator[Decoded]:
-    decoder = open_decoder(threads=threads)
-    waiting: deque[tuple[CodedPacket, Layer | None]] = deque()
     layer: Layer | None = None
-
-    def pictures(frames: list[av.VideoFrame]) -> Iterator[Decoded]:
-        for frame in frames:
-            packet, its = waiting.popleft()
-            yield Decoded(eight_bit(frame), packet.time, packet.duration, its, packet.key)
-
-    try:
-        for packet in packets:
-            if packet.key:
-                layer = layer_of(packet, name)
-            waiting.append((packet, layer))
-            yield from pictures(decoder.decode(av.Packet(packet.data)))
-        yield from pictures(decoder.decode(None))
-    except (av.error.FFmpegError, IndexError) as error:
-        raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
+    for packet, picture in decode_packets(packets, name, threads=threads):
+        if packet.key:
+            layer = layer_of(packet, name)
+        yield Decoded(eight_bit(picture), packet.time, packet.duration, layer, packet.key)
 
 
 def layer_of(packet: CodedPacket, name: str) -> Layer | None:

@@ -20,6 +20,7 @@ from vivae.media.encoders import quieten_encoders
 from vivae.media.frames import Picture
 from vivae.media.source import MAX_SIDE
 
+Depth = Literal[8, 10]
 CRF_RANGE = (1.0, 70.0)
 """Of SVT-AV1, in quarter steps; FFmpeg's own option ends at 63."""
 SMALLEST_SIDE = 16
@@ -32,7 +33,7 @@ class Av1Settings:
 
     crf: float
     preset: int = 6
-    depth: Literal[8, 10] = 8
+    depth: Depth = 8
     extra: str = ""
     """More svtav1-params, "key=value:key=value"; keys that SVT-AV1 does not know it ignores without a word."""
 
