@@ -6,7 +6,9 @@ Files are written by `vivae.media.writer` and `vivae.media.packets`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -107,26 +109,31 @@ def _video_frame(planes: Planes, depth: int) -> av.VideoFrame:
     return frame
 
 
-def open_decoder(*, threads: int = 2, grain: bool = True) -> VideoCodecContext:
+@contextmanager
+def open_decoder(*, threads: int = 2, grain: bool = True) -> Iterator[VideoCodecContext]:
     """A dav1d that takes packets of any AV1 stream, its size changing as it likes. grain: whether to add film grain."""
     context = av.CodecContext.create("libdav1d", "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = threads
     context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)} | ({} if grain else {"filmgrain": "0"})
-    return context
+    try:
+        yield context
+    finally:
+        # A decoder that is let go of with work under way waits for its threads, and they wait, to free a packet made in
+        # Python, for the interpreter that is waiting. So the work is finished first.
+        with suppress(av.error.FFmpegError):
+            context.decode(None)
 
 
 def decode_av1(units: Iterable[bytes], *, threads: int = 2, grain: bool = True) -> Iterator[Planes]:
     """Pictures of temporal units in order, as 8-bit planes of the size they were coded in. Raises FormatError."""
-    context = open_decoder(threads=threads, grain=grain)
-    try:
-        for unit in units:
-            for frame in context.decode(av.Packet(unit)):
-                yield eight_bit(frame)
-        for frame in context.decode(None):
-            yield eight_bit(frame)
-    except av.error.FFmpegError as error:
-        raise FormatError(f"the AV1 stream cannot be decoded: {error.strerror}") from error
+    with open_decoder(threads=threads, grain=grain) as context:
+        for packet in itertools.chain((av.Packet(unit) for unit in units), [None]):
+            try:
+                frames = context.decode(packet)
+            except av.error.FFmpegError as error:
+                raise FormatError(f"the AV1 stream cannot be decoded: {error.strerror}") from error
+            yield from map(eight_bit, frames)
 
 
 def eight_bit(frame: av.VideoFrame) -> Planes:

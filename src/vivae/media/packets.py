@@ -10,6 +10,7 @@ from the container.
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import struct
@@ -156,25 +157,22 @@ def decode_packets(
     name: what messages call the stream. grain: whether to add the film grain that the stream asks for.
     Raises FormatError where the stream cannot be decoded, or a packet does not give one picture.
     """
-    decoder = open_decoder(threads=threads, grain=grain)
     waiting: dict[int, CodedPacket] = {}
-
-    def pictures(packet: Packet | None) -> Iterator[tuple[CodedPacket, av.VideoFrame]]:
-        try:
-            frames = decoder.decode(packet)
-        except av.error.FFmpegError as error:
-            raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
-        for frame in frames:
-            if (number := frame.pts) is None or next(iter(waiting), None) != number:
-                raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
-            yield waiting.pop(number), frame
-
-    for number, coded in enumerate(packets):
-        packet = Packet(coded.data)
-        packet.pts = number
-        waiting[number] = coded
-        yield from pictures(packet)
-    yield from pictures(None)
+    with open_decoder(threads=threads, grain=grain) as decoder:
+        for number, coded in enumerate(itertools.chain(packets, [None])):
+            packet = None
+            if coded is not None:
+                packet = Packet(coded.data)
+                packet.pts = number
+                waiting[number] = coded
+            try:
+                frames = decoder.decode(packet)
+            except av.error.FFmpegError as error:
+                raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
+            for frame in frames:
+                if (shown := frame.pts) is None or next(iter(waiting), None) != shown:
+                    raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
+                yield waiting.pop(shown), frame
     if waiting:
         raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
 
