@@ -1,10 +1,12 @@
 """Curves whose distance is known, and what happens where two curves can hardly be compared."""
 
 import math
+from itertools import pairwise
 
+import bjontegaard as package
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vivae.measure.bdrate import bjontegaard
@@ -66,3 +68,20 @@ def test_too_few_points_and_impossible_rates_are_refused() -> None:
         bjontegaard(CURVE, [(0.1, 30.0), (0.2, 30.0)])
     with pytest.raises(ValueError, match="logarithm"):
         bjontegaard(CURVE, [(0.0, 30.0), (0.2, 31.0)])
+
+
+@given(
+    st.lists(st.floats(0.6, 1.6), min_size=6, max_size=6),
+    st.lists(st.floats(-0.8, 0.8), min_size=6, max_size=6),
+)
+def test_it_agrees_with_the_bjontegaard_package(factors: list[float], gains: list[float]) -> None:
+    other = sorted(
+        (rate * f, quality + g) for (rate, quality), f, g in zip(CURVE, factors, gains, strict=True)
+    )
+    rates, qualities = zip(*other, strict=True)
+    assume(all(a < b for a, b in pairwise(rates)) and all(a < b for a, b in pairwise(qualities)))
+    ours = bjontegaard(CURVE, other)
+    assert ours is not None
+    rate_a, quality_a = zip(*CURVE, strict=True)
+    theirs = package.bd_rate(rate_a, quality_a, rates, qualities, method="pchip", min_overlap=0)
+    assert ours.rate_percent == pytest.approx(theirs, abs=1e-6)

@@ -3,6 +3,7 @@
 Against SVT-AV1 on the same second half, at equal PSNR-YUV, with the weights left out of the count and with them in it.
 """
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Camera:
     seen: bool = False
 
 
-def cameras(data: str | Path) -> list[Camera]:
+def cameras(data: str | os.PathLike[str]) -> list[Camera]:
     """Those of the evaluation set."""
     root = Path(data)
     ped2, train = root / "anomaly" / "ped2" / "train", root / "train"

@@ -7,7 +7,8 @@ from typing import Any
 import vivae
 from vivae.measure.clip import Clip
 from vivae.measure.peers import Point, Trial, point_of
-from vivae.media import open_video, open_writer
+from vivae.media import Frame, open_video, open_writer
+from vivae.media.resample import Shrinker, base_size, enlarged
 
 
 def write_lossless(clip: Clip, path: Path) -> Path:
@@ -28,6 +29,32 @@ def write_lossless(clip: Clip, path: Path) -> Path:
         for frame in clip.frames:
             writer.write(frame)
     return path
+
+
+def scaled_file(
+    clip: Clip, shrink: float, crf: float, path: Path, *, threads: int, preset: str = "6"
+) -> list[Frame]:
+    """Write a clip by SVT-AV1 at a smaller size, Lanczos down and up: the decoded frames at the clip's own size."""
+    picture = clip.picture
+    width, height = base_size(picture.width, picture.height, shrink)
+    shrinker = Shrinker(width, height)
+    with open_writer(
+        path, width=width, height=height, fps=picture.fps, color=picture.color, sar=picture.sar, codec="av1",
+        crf=crf, preset=preset, options={"svtav1-params": "tune=1"}, threads=threads,
+        time_base=clip.info.time_base, force=True,
+    ) as writer:  # fmt: skip
+        for frame in clip.frames:
+            writer.write(Frame(*shrinker(frame.planes), frame.time, frame.duration, frame.color))
+    with open_video(path) as reader:
+        return [
+            Frame(
+                *enlarged(frame.planes, picture.width, picture.height),
+                frame.time,
+                frame.duration,
+                frame.color,
+            )
+            for frame in reader
+        ]
 
 
 def measured_layered(source: Path, clip: Clip, path: Path, *, speed: int = 6, **options: Any) -> Point:
