@@ -23,7 +23,7 @@ from vivae.measure.ffmpeg import vmaf
 from vivae.measure.peers import PEERS, encode
 from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video
-from vivae.tasks.bench_domain import Camera, cameras, domain
+from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_images import images
 from vivae.tasks.bench_shots import multishot, shot_cells
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
@@ -58,7 +58,7 @@ def bench_codec(
     """Measure the codecs on `data`; results.json, results.md, curves as PNG and all points go to the folder `dst`.
 
     What an earlier run with the same settings has left there is kept, so an interrupted run goes on. frames: at most,
-    of each clip. clips: names, all of the evaluation set without. parts: of `PARTS`. peers: those of `OTHERS` to take
+    of each clip. clips: names of clips and cameras, all without. parts: of `PARTS`. peers: those of `OTHERS` to take
     beside SVT-AV1 at the same preset; x265 and x264 without. minutes: of each camera's training, for part "domain".
     Raises InputError for missing clips or models, UnsupportedError without the `bench` extra.
     """
@@ -66,7 +66,11 @@ def bench_codec(
     folder.mkdir(parents=True, exist_ok=True)
     others = tuple(peers) or OTHERS[:2]
     enhancer = load_enhancer(model)
-    chosen = bench.evaluation_clips(data, clips)
+    named = tuple(clips)
+    watched = [camera for camera in cameras(data) if not named or camera.name in named]
+    chosen = bench.evaluation_clips(data, [name for name in named if name not in CAMERAS])
+    if named and len(watched) == len(named):
+        chosen = []
     wanted = [part for part in PARTS if part in set(parts)]
     peer_records = bench.Records(folder, {"frames": frames, "version": VERSION})
     own = {"frames": frames, "version": VERSION, "model": enhancer.hash, "speed": speed}
@@ -82,7 +86,7 @@ def bench_codec(
     for clip in chosen if "images" in wanted else ():
         take = partial(own_records.get, f"images-{clip.name}", clip.path, partial(_images, clip, frames))
         jobs.append(("images", clip.name, take))
-    for camera in cameras(data) if "domain" in wanted else ():
+    for camera in watched if "domain" in wanted else ():
         measure = partial(_domain, camera, minutes, threads, progress)
         key = f"domain-{camera.name}-{minutes:g}"
         jobs.append(("domain", camera.name, partial(own_records.get, key, camera.second, measure)))

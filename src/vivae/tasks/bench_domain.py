@@ -20,7 +20,8 @@ from vivae.tasks.coded import measured_layered, write_lossless
 
 LADDER = (44, 48, 52, 56, 60, 63)
 PEER = "SVT-AV1 preset 6"
-FRAMES = 200
+CAMERAS = ("highway", "ped2", "intel_car-detection", "intel_bottle-detection", "deeplabcut_m3v1mp4")
+FRAMES = 120
 """Of the second half, compressed."""
 
 
@@ -46,7 +47,7 @@ def cameras(data: str | os.PathLike[str]) -> list[Camera]:
         Camera("highway", (highway,), highway, True),
         Camera("ped2", clips, ped2 / "13.mkv", False),
     ]
-    for name in ("intel_car-detection", "intel_bottle-detection", "deeplabcut_m3v1mp4"):
+    for name in CAMERAS[2:]:
         path = train / f"{name}.mp4"
         found.append(Camera(name, (path,), path, True, seen=True))
     return found
