@@ -178,6 +178,12 @@ def compress(
         int | None,
         typer.Option("--speed", min=0, max=10, help="Layered: 0 smallest file, 10 quickest. [default: 6]"),
     ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(
+            "--roi", metavar="MASKS", help="Layered: bits for what these masks show; the rest is calmed."
+        ),
+    ] = None,
     key_interval: Annotated[
         int | None,
         typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
@@ -203,6 +209,7 @@ def compress(
                 size=size,
                 codec=codec,
                 speed=speed,
+                roi=roi,
                 key_interval=key_interval,
                 model=model,
                 threads=threads,
@@ -375,7 +382,7 @@ def bench_codec(
         list[str] | None,
         typer.Option(
             "--part",
-            help="curves, multishot, images or domain; may be repeated. [default: all but domain]",
+            help="curves, multishot, images, roi or domain; may be repeated. [default: all but domain]",
         ),
     ] = None,
     peers: Annotated[

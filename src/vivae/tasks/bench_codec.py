@@ -1,8 +1,8 @@
 """`bench codec`: the layered codec's files against other codecs', on the evaluation clips, as rate-quality curves.
 
 For every clip and method six points, each a whole file on disk, decoded and measured in PSNR by plane, MS-SSIM, VMAF
-and VMAF-NEG; then rates at equal quality. The other parts are shots spliced together, images, and fixed cameras
-(`vivae.tasks.bench_domain`). Points of peers do not depend on vivae and are taken once.
+and VMAF-NEG; then rates at equal quality. The other parts are shots spliced together, images, objects by their masks,
+and fixed cameras (`vivae.tasks.bench_domain`). Points of peers do not depend on vivae and are taken once.
 """
 
 import os
@@ -25,13 +25,14 @@ from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_images import images
+from vivae.tasks.bench_roi import roi
 from vivae.tasks.bench_shots import multishot, shot_cells
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
 from vivae.vae.zoo import load_enhancer
 
 VERSION = 1
 """Of the way figures are taken: raise it, and old records are taken again."""
-PARTS = ("curves", "multishot", "images", "domain")
+PARTS = ("curves", "multishot", "images", "roi", "domain")
 LADDER = (25, 33, 41, 49, 56, 62)
 HD_LADDER = (49, 52, 55, 58, 61, 63)
 OURS = "vivae"
@@ -50,7 +51,7 @@ def bench_codec(
     frames: int = 64,
     threads: int = 2,
     clips: Iterable[str] = (),
-    parts: Iterable[str] = ("curves", "multishot", "images"),
+    parts: Iterable[str] = ("curves", "multishot", "images", "roi"),
     peers: Iterable[str] = (),
     minutes: float = 6.0,
     progress: Progress = no_progress,
@@ -86,6 +87,10 @@ def bench_codec(
     for clip in chosen if "images" in wanted else ():
         take = partial(own_records.get, f"images-{clip.name}", clip.path, partial(_images, clip, frames))
         jobs.append(("images", clip.name, take))
+    for clip in chosen if "roi" in wanted else ():
+        if clip.name in bench.DAVIS_CLIPS:
+            measure = partial(roi, clip, frames, speed, model, threads)
+            jobs.append(("roi", clip.name, partial(own_records.get, f"roi-{clip.name}", clip.path, measure)))
     for camera in watched if "domain" in wanted else ():
         measure = partial(_domain, camera, minutes, threads, progress)
         key = f"domain-{camera.name}-{minutes:g}"
@@ -234,6 +239,10 @@ def tables(result: Record) -> str:
         }
         parts.append("## Images: the latent codec's rate at equal PSNR-YUV, per cent\n")
         parts.append(bench.markdown_table(["clip", "JPEG", "WebP", "AVIF"], rows, (1, 1, 1)))
+    if result.get("roi"):
+        rows = {name: [found["rate_percent"], found["overlap"]] for name, found in result["roi"].items()}
+        parts.append(f"## With --roi: rate at equal PSNR-YUV inside the object against {SAME}, per cent\n")
+        parts.append(bench.markdown_table(["clip", "rate", "overlap"], rows, (1, 2)))
     if result.get("domain"):
         rows = {
             name: [

@@ -11,14 +11,16 @@ from vivae import __version__
 from vivae.codec.container import QUALITY_UNITS, VvaReader
 from vivae.codec.encoding import Job, SourceEncoder, encode_to
 from vivae.codec.latent import decode_frames, model_of
-from vivae.codec.layered import LayeredJob
+from vivae.codec.layered import LayeredJob, Prepare
 from vivae.codec.rate import Target
+from vivae.codec.roi import calmed
 from vivae.codec.side import read_side, write_side
 from vivae.codec.store import ShotStore
 from vivae.codec.unlayered import Models, decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError, VivaeError
-from vivae.media import atomic_path, open_writer, probe, refuse_overwrite
+from vivae.media import VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
+from vivae.media.masks import read_masks
 from vivae.media.source import find_source
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.vae.enhancer import Enhancer
@@ -42,6 +44,7 @@ def compress(
     size: float | None = None,
     codec: str | None = None,
     speed: int | None = None,
+    roi: str | os.PathLike[str] | None = None,
     model: str | Path | None = None,
     key_interval: int | None = None,
     threads: int | None = None,
@@ -60,6 +63,8 @@ def compress(
     the whole file, sound included, are met within 3 per cent, and take several encodings, for each of which `progress`
     starts anew.
     speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
+    roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
+    that is coded; around it the background is calmed before coding, so that its bits go to the object.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
     model: a VAE for the latent codec, an up-scaler for the layered one. start, end: seconds.
 
@@ -83,8 +88,11 @@ def compress(
         job: Job
         kept: ShotStore | None = None
         if codec == "latent":
-            if speed is not None:
-                raise InputError("the latent codec has one speed: leave speed out")
+            for name, value in (("speed", speed), ("roi", roi)):
+                if value is not None:
+                    raise InputError(
+                        f"the latent codec knows no {name}: leave it out, or choose the layered codec"
+                    )
             interval = KEY_INTERVAL if key_interval is None else key_interval
             if interval < 1:
                 raise InputError(f"the key interval must be at least 1 frame, not {interval}")
@@ -103,11 +111,11 @@ def compress(
             # What an interrupted run has finished is found under the same circumstances.
             kept = ShotStore(
                 Path(dst).parent / f".{Path(dst).name}.vivae",
-                f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed}",
+                f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} {roi and file_mark(roi)}",
             )
             job = LayeredJob(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), kept,
-                start=start, end=end, progress=progress,
+                start=start, end=end, prepare=_prepared(roi, info), progress=progress,
             )  # fmt: skip
             name = enhancer.config.name
         try:
@@ -250,6 +258,12 @@ def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
         )
 
     return found
+
+
+def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo) -> Prepare:
+    if roi is None:
+        return iter
+    return lambda frames: calmed(frames, read_masks(roi, info.width, info.height))
 
 
 def file_mark(path: str | os.PathLike[str]) -> str:
