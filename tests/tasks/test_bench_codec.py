@@ -1,0 +1,56 @@
+"""bench codec: what it does with points, and one clip through all of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vivae.media import open_video, open_writer
+from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of, rate
+
+
+def points(*pairs):
+    return [{"size_bytes": size, "psnr_yuv": quality, "ms_ssim": 1 - 1 / size} for size, quality in pairs]
+
+
+def test_a_hull_is_above_all_points_and_made_of_them():
+    every = points((100, 30), (200, 33), (210, 32), (400, 34), (800, 39), (1600, 40))
+    hull = hull_of(every)
+    assert all(point in every for point in hull)
+    assert [point["size_bytes"] for point in hull] == [100, 200, 800, 1600]
+
+
+def test_a_curve_beside_itself_is_no_cheaper():
+    curve = points((100, 30), (200, 33), (400, 36))
+    dearer = points((110, 30), (220, 33), (440, 36))
+    assert rate(curve, curve, "psnr_yuv") == pytest.approx((0, 1))
+    assert rate(curve, dearer, "psnr_yuv")[0] == pytest.approx(10)
+    assert rate(curve, points((100, 10), (200, 12)), "psnr_yuv") == (None, 0.0)
+
+
+def test_one_clip_from_end_to_end(bikes, tmp_path):
+    """Quick settings: the point is that files, tables and pictures come out, and that a second run measures nothing."""
+    data = tmp_path / "data" / "eval"
+    data.mkdir(parents=True)
+    with open_video(bikes, end=0.2) as reader:
+        info = reader.info
+        with open_writer(
+            data / "foreman.mkv", width=96, height=64, fps=info.fps, color=info.color, codec="ffv1"
+        ) as writer:
+            for frame in reader:
+                frame.y, frame.u, frame.v = frame.y[:64, :96], frame.u[:32, :48], frame.v[:32, :48]
+                writer.write(frame)
+    out = tmp_path / "out"
+    options = {"clips": ["foreman"], "parts": ["curves"], "speed": 10, "frames": 4}
+    told = bench_codec(tmp_path / "data", out, **options)
+    assert told["psnr_yuv"] is not None
+    result = json.loads((out / "results.json").read_text())
+    curves = result["curves"]["foreman"]["points"]
+    assert {len(found) for found in curves.values()} == {6}
+    assert {SAME, OURS, "x264 medium", "x265 medium"} == set(curves)
+    assert "foreman" in (out / "results.md").read_text()
+    assert (out / "curves" / "foreman.png").stat().st_size > 1000
+    times = {path: path.stat().st_mtime_ns for path in (out / "points").iterdir()}
+    bench_codec(tmp_path / "data", out, **options)
+    assert times == {path: path.stat().st_mtime_ns for path in (out / "points").iterdir()}
+    assert str(Path.cwd()) not in (out / "results.json").read_text()
