@@ -8,12 +8,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vivae.errors import UnsupportedError, VivaeError
 from vivae.measure.clip import Clip
-from vivae.media import Frame, Picture, open_writer
+from vivae.media import ColorInfo, Frame, Picture, open_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,13 @@ def vmaf(reference: Clip, decoded: Sequence[Frame], *, threads: int = 2) -> Vmaf
 def vmaf_of(
     picture: Picture, reference: Iterable[Frame], decoded: Iterable[Frame], *, threads: int = 2
 ) -> Vmaf:
-    """The same of any two streams of frames of the picture's size."""
+    """The same of two streams of frames of the picture's size: of their samples, whatever colours they stand for."""
+    # What .y4m says without words: nothing is converted on the way, and nothing needs to be warned of.
+    picture = replace(picture, color=ColorInfo.guess(picture.height))
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         pair = [
-            _write_y4m(frames, picture, room / name)
+            _write_y4m((replace(f, color=picture.color) for f in frames), picture, room / name)
             for frames, name in ((decoded, "decoded.y4m"), (reference, "reference.y4m"))
         ]
         models = "version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=neg"

@@ -8,7 +8,6 @@ and fixed cameras (`vivae.tasks.bench_domain`). Points of peers do not depend on
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from math import log, log10
 from pathlib import Path
@@ -171,8 +170,6 @@ def _curves(
 
 def point(clip: Clip, setting: float, path: Path, seen: Sequence[Frame], command: str) -> Record:
     """One file's cost and quality. Raises ValueError if it holds another number of frames."""
-    # Lossless intermediate files need not know the colours; converting on a guess would spoil the figures.
-    seen = [replace(frame, color=clip.picture.color) for frame in seen]
     quality, _ = compare_clips(clip.frames, seen)
     perceived = vmaf(clip, seen)
     size = path.stat().st_size

@@ -71,7 +71,7 @@ def spliced(data: str | os.PathLike[str]) -> tuple[Clip, list[str]]:
 def _shots(clip: Clip, path: Path) -> list[float]:
     """VMAF-NEG of each shot."""
     with open_video(path) as reader:
-        seen = [replace(frame, color=clip.picture.color) for frame in reader]
+        seen = list(reader)
     found = []
     for at in range(0, len(clip.frames), FRAMES):
         part = slice(at, at + FRAMES)
