@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 from tests.vae.conftest import randomised
 from vivae.measure.quality import compare_clips
 from vivae.media import ColorInfo, Frame, open_video
-from vivae.train.recipe import load_recipe
+from vivae.train.recipe import Recipe, load_recipe
 from vivae.vae.config import VAEConfig
 from vivae.vae.stream import Layout, StreamDecoder, StreamEncoder, decode_clip, encode_clip, encode_stream
 from vivae.vae.zoo import load_model
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    if isinstance(load_recipe(path), Recipe)
+]
 
 
 def clip_of(config: VAEConfig, count: int, side: int = 32) -> torch.Tensor:

@@ -11,7 +11,7 @@ from vivae.codec.entropy import check_coder, check_prior
 from vivae.errors import VivaeError
 from vivae.measure.bench import environment
 from vivae.media.encoders import ENCODERS
-from vivae.vae.zoo import list_models, load_model
+from vivae.vae.zoo import list_models, load_any, load_model
 
 _LOW_DISK_BYTES = 1 << 30
 
@@ -40,7 +40,7 @@ def _models(problems: list[str]) -> dict[str, str]:
     found = {}
     for name in list_models():
         try:
-            found[name] = load_model(name).hash[:16]
+            found[name] = load_any(name).hash[:16]
         except VivaeError as error:
             problems.append(str(error))
     if not found:
@@ -52,7 +52,7 @@ def _codes_exactly(problems: list[str]) -> bool:
     """Whether the range coder and every model's prior compute what they compute on all machines."""
     try:
         check_coder()
-        for name in list_models():
+        for name in list_models("vae"):
             check_prior(load_model(name).prior, 16, 16)
     except VivaeError as error:
         problems.append(str(error))
