@@ -6,7 +6,7 @@ import torch
 
 from vivae.errors import InputError
 from vivae.vae.config import VAEConfig
-from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
 from vivae.vae.enhancing import Step, enhanced
 from vivae.vae.model import VideoVAE
 from vivae.vae.motion import Motion, moved
@@ -30,7 +30,7 @@ def steps(count, height=46, width=70, seed=0, cut=None):
     for index in range(count):
         y = wide[index : index + height, 2 * index : 2 * index + width]
         u, v = (wide[: small[0], part : part + small[1]] for part in (index, 3 * index))
-        yield Step((y, u, v), 40.0, 2.0, restart=index in (0, cut))
+        yield Step((y, u, v), Known(40.0, 2.0), restart=index in (0, cut))
 
 
 def same(a, b):

@@ -17,6 +17,7 @@ from vivae.media import atomic_path
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
+from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
@@ -113,15 +114,22 @@ def _train(
             )
     else:
         pairs, tests = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
+        model = _new_enhancer(recipe, dataset.train)
         frames = recipe.stages[-1].frames
-        lesson = EnhanceLesson(
-            _new_enhancer(recipe, dataset.train), pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS)
-        )
-
-        def sampler(stage: Stage) -> Batches:
-            return PairSampler(
-                pairs, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
+        share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
+        if recipe.disturb.shares:
+            chosen = MixedSampler(
+                dataset.test, tests, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
             )
+            lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
+
+            def sampler(stage: Stage) -> Batches:
+                return MixedSampler(dataset.train, pairs, recipe.data, recipe.disturb, stage, **share)
+        else:
+            lesson = EnhanceLesson(model, pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS))
+
+            def sampler(stage: Stage) -> Batches:
+                return PairSampler(pairs, recipe.data, stage, **share)
 
     run = Training(recipe, lesson, sampler, folder, dataset.identity, workers, stepped)
     if resume:

@@ -13,7 +13,7 @@ from vivae.codec.spool import Shot
 from vivae.media import Picture, Planes
 from vivae.media.av1 import Av1Settings, Unit, decode_av1, encode_av1
 from vivae.media.resample import Shrinker, base_size, enlarged
-from vivae.vae.enhancer import Enhancer
+from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import Step, enhanced
 
 FIT_FRAMES = 12
@@ -112,7 +112,7 @@ def step_of(planes: Planes, layer: Layer, restart: bool) -> Step:
     """A decoded base as the enhancer is to take it."""
     shrink = layer.width / planes[0].shape[1]
     return Step(
-        enlarged(planes, layer.width, layer.height), layer.crf / CRF_UNIT, shrink, layer.gains, restart
+        enlarged(planes, layer.width, layer.height), Known(layer.crf / CRF_UNIT, shrink), layer.gains, restart
     )
 
 

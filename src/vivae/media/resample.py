@@ -1,4 +1,4 @@
-"""Scaling planes: Lanczos both ways, each plane by itself, so that 4:2:0 stays 4:2:0."""
+"""Scaling planes: Lanczos both ways unless said, each plane by itself, so that 4:2:0 stays 4:2:0."""
 
 import cv2
 import numpy as np
@@ -11,28 +11,27 @@ from vivae.media.color import Planes
 
 
 class Shrinker:
-    """Planes scaled down by Lanczos with its support widened as the scale asks (FFmpeg's swscale)."""
+    """Planes scaled down with the filter's support widened as the scale asks (FFmpeg's swscale)."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
+    def __init__(self, width: int, height: int, method: Interpolation = Interpolation.LANCZOS) -> None:
+        self.width, self.height, self.method = width, height, method
         self._scalers = [VideoReformatter() for _ in range(3)]
 
     def __call__(self, planes: Planes) -> Planes:
         """uint8 planes of any size -> those of width x height."""
         sizes = [(self.width, self.height), *[(-(-self.width // 2), -(-self.height // 2))] * 2]
         y, u, v = (
-            plane if plane.shape == size[::-1] else _shrunk(scaler, plane, *size)
+            plane if plane.shape == size[::-1] else self._shrunk(scaler, plane, *size)
             for scaler, plane, size in zip(self._scalers, planes, sizes, strict=True)
         )
         return y, u, v
 
-
-def _shrunk(scaler: VideoReformatter, plane: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(plane), format="gray")
-    small = scaler.reformat(
-        picture, width=width, height=height, format="gray", interpolation=Interpolation.LANCZOS
-    )
-    return np.asarray(small.to_ndarray(), np.uint8)
+    def _shrunk(
+        self, scaler: VideoReformatter, plane: NDArray[np.uint8], width: int, height: int
+    ) -> NDArray[np.uint8]:
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(plane), format="gray")
+        small = scaler.reformat(picture, width=width, height=height, format="gray", interpolation=self.method)
+        return np.asarray(small.to_ndarray(), np.uint8)
 
 
 def enlarged(planes: Planes, width: int, height: int) -> Planes:

@@ -1,29 +1,41 @@
 """Pairs to learn enhancing from: clean passages, and what a real encoder at a small base size leaves of them.
 
-Each passage is scaled down, coded by SVT-AV1 and scaled up again, several times over with other sizes and quantisers,
+Each passage is scaled down, coded and scaled up again, several times over with other sizes and quantisers,
 and kept on disk as packed frames like the clean ones. What is made depends on contents and settings alone.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from vivae.media import ColorInfo, Picture, Planes, atomic_path, pack, unpack
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
+from vivae.media.color import planes_of, video_frame
 from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.train.dataset import Passage
-from vivae.train.recipe import DataSettings, DegradeSettings, Stage
+from vivae.train.recipe import CodedBy, DataSettings, DegradeSettings, Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
+from vivae.vae.enhancer import Known
 
 GOLDEN = 0.6180339887
 """Steps of this share spread any number of draws evenly over a range."""
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+RANGES: dict[CodedBy, tuple[float, float]] = {
+    "h264": (26, 44),
+    "hevc": (26, 44),
+    "mpeg2video": (4, 24),
+    "mpeg4": (4, 24),
+    "mjpeg": (4, 24),
+}
+"""Of x264's and x265's CRF, and of the quantiser of the others: from hardly seen to ugly."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,7 @@ class Pair:
 
     clean: Passage
     degraded: Passage
-    shrink: float
-    crf: float
+    known: Known
 
     def __len__(self) -> int:
         return len(self.degraded)
@@ -44,10 +55,8 @@ class PairBatch(NamedTuple):
 
     degraded: NDArray[np.uint8]
     clean: NDArray[np.uint8]
-    shrink: NDArray[np.float32]
-    """(B,) display width over base width."""
-    crf: NDArray[np.float32]
-    """(B,)"""
+    known: NDArray[np.float32]
+    """(B, 5): a `Known` for each."""
     place: NDArray[np.int64]
     """(B, 2) packed row and column of the crop."""
 
@@ -64,10 +73,11 @@ def make_pairs(
     pieces = [piece for passage in passages for piece in _pieces(passage, settings.frames)]
     wanted = [piece for piece in pieces for _ in range(settings.variants)]
     for index, passage in enumerate(wanted):
-        draw = index * GOLDEN % 1
-        crf = round(settings.crf_low + draw * (settings.crf_high - settings.crf_low), 2)
+        codec = settings.codecs[index % len(settings.codecs)]
+        low, high = RANGES.get(codec, (settings.crf_low, settings.crf_high))
+        quality = round(low + index * GOLDEN % 1 * (high - low), 2)
         shrink = settings.shrinks[index % len(settings.shrinks)]
-        pairs.append(_pair(passage, shrink, crf, settings, cache))
+        pairs.append(_pair(passage, shrink, codec, quality, settings, cache))
         if progress:
             progress(index + 1, len(wanted))
     return pairs
@@ -81,27 +91,68 @@ def _pieces(passage: Passage, longest: int) -> Iterator[Passage]:
         yield Passage(passage.array, passage.shape, passage.first + first, last - first, passage.clip)
 
 
-def _pair(clean: Passage, shrink: float, crf: float, settings: DegradeSettings, cache: Path) -> Pair:
+def _pair(
+    clean: Passage, shrink: float, codec: CodedBy, quality: float, settings: DegradeSettings, cache: Path
+) -> Pair:
     count = len(clean)
-    what = (clean.array.name, clean.first, count, shrink, crf, settings.preset)
+    what = (clean.array.name, clean.first, count, shrink, codec, quality, settings.preset)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
     shape = (count, *clean.shape[1:])
     if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
-            for planes in _degraded(clean.frames, shrink, crf, settings.preset):
+            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset):
                 file.write(pack(planes).tobytes())
-    return Pair(clean, Passage(path, shape, 0, count, clean.clip), shrink, crf)
+    known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=1.0)
+    return Pair(clean, Passage(path, shape, 0, count, clean.clip), known)
 
 
-def _degraded(frames: NDArray[np.uint8], shrink: float, crf: float, preset: int) -> Iterator[Planes]:
+def _degraded(
+    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int
+) -> Iterator[Planes]:
     height, width = frames.shape[2] * 4, frames.shape[3] * 4
     columns, rows = base_size(width, height, shrink)
     shrinker = Shrinker(columns, rows)
-    picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
     small = (shrinker(unpack(frame, height, width)) for frame in frames)
-    coded = encode_av1(small, picture, Av1Settings(crf, preset), threads=1)
-    for planes in decode_av1((unit.data for unit in coded), threads=1):
+    if codec == "av1":
+        picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
+        coded = encode_av1(small, picture, Av1Settings(quality, preset), threads=1)
+        decoded: Iterable[Planes] = decode_av1((unit.data for unit in coded), threads=1)
+    else:
+        decoded = through_codec(small, columns, rows, codec, quality)
+    for planes in decoded:
         yield enlarged(planes, width, height)
+
+
+def through_codec(
+    frames: Iterable[Planes], width: int, height: int, codec: CodedBy, quality: float
+) -> Iterator[Planes]:
+    """Coded and decoded again by one of FFmpeg's codecs. quality: CRF of x264 and x265, the quantiser of the others."""
+    color = ColorInfo.guess(height)
+    encoder = av.CodecContext.create(ENCODERS.get(codec, codec), "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height = width, height
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    if codec in ENCODERS:
+        encoder.options = {"crf": f"{quality:g}", "preset": "faster", "x265-params": "log-level=none:pools=1"}
+        if codec == "h264":
+            encoder.options = {"crf": f"{quality:g}", "preset": "medium"}
+    else:
+        level = f"{quality:.0f}"
+        encoder.options = {"qmin": level, "qmax": level, "strict": "unofficial"}
+    decoder = av.CodecContext.create(codec, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+
+    def pictures(packets: Iterable[av.Packet | None]) -> Iterator[Planes]:
+        for packet in packets:
+            for frame in decoder.decode(packet):
+                yield planes_of(frame)
+
+    for index, planes in enumerate(frames):
+        frame = video_frame(planes, color)
+        frame.pts = index
+        yield from pictures(encoder.encode(frame))
+    yield from pictures([*encoder.encode(None), None])
 
 
 class PairSampler:
@@ -125,16 +176,20 @@ class PairSampler:
             for _ in range(self.stage.batch)
         ]
         return joined(
-            [self._crop(pair, places) for pair, places in drawn[self.rank * share : (self.rank + 1) * share]]
+            [
+                pair_crop(pair, places, self.stage.frames, self.settings.crop // 4, self.settings.flip)
+                for pair, places in drawn[self.rank * share : (self.rank + 1) * share]
+            ]
         )
 
-    def _crop(self, pair: Pair, places: NDArray[np.float64]) -> PairBatch:
-        count, side = self.stage.frames, self.settings.crop // 4
-        first, top, left = draw_place(places[:3], pair.degraded.frames.shape, (count + 1, side, side))
-        crop = cropped(pair, first, count, top, left, side)
-        if self.settings.flip and places[3] < 0.5:
-            crop = crop._replace(degraded=mirrored(crop.degraded), clean=mirrored(crop.clean))
-        return crop
+
+def pair_crop(pair: Pair, places: NDArray[np.float64], count: int, side: int, flip: bool) -> PairBatch:
+    """A crop at drawn places (4 numbers in [0, 1): first frame, top, left, and whether it is mirrored)."""
+    first, top, left = draw_place(places[:3], pair.degraded.frames.shape, (count + 1, side, side))
+    crop = cropped(pair, first, count, top, left, side)
+    if flip and places[3] < 0.5:
+        crop = crop._replace(degraded=mirrored(crop.degraded), clean=mirrored(crop.clean))
+    return crop
 
 
 def cropped(pair: Pair, first: int, count: int, top: int, left: int, side: int) -> PairBatch:
@@ -143,8 +198,7 @@ def cropped(pair: Pair, first: int, count: int, top: int, left: int, side: int) 
     return PairBatch(
         np.asarray(pair.degraded.frames[first : first + count + 1, :, *area])[None],
         np.asarray(pair.clean.frames[first : first + count, :, *area])[None],
-        np.array([pair.shrink], np.float32),
-        np.array([pair.crf], np.float32),
+        np.array([pair.known], np.float32),
         np.array([[top, left]]),
     )
 

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
-from vivae.vae.enhancer import PLANES, Attribute, Enhancer
-from vivae.vae.enhancing import aligned, as_picture, as_tensor, attributes_of
+from vivae.vae.enhancer import PLANES, Enhancer, Known
+from vivae.vae.enhancing import aligned, as_picture, as_tensor
 from vivae.vae.motion import Motion
 
 WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 """Of the planes: PSNR-YUV's."""
+NOISE = Known._fields.index("noise")
 FLOOR = 2.0
 """Squared code values added to each crop's error: below it, a smaller error counts for little."""
 
@@ -34,6 +35,7 @@ class Rollout(nn.Module):
         degraded: NDArray[np.uint8],
         clean: NDArray[np.uint8],
         attributes: Tensor,
+        noise: NDArray[np.float32],
         place: NDArray[np.int64],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
@@ -50,6 +52,7 @@ class Rollout(nn.Module):
                     last[clip],
                     degraded[clip, index - 1] if index else None,
                     degraded[clip, index + 1],
+                    float(noise[clip]),
                 )
                 for clip in range(len(degraded))
             ]
@@ -91,7 +94,13 @@ class EnhanceLesson:
         return Rollout(self.enhancer, precision)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
-        return drawn.degraded, drawn.clean, _attributes(self.enhancer, drawn), drawn.place
+        return (
+            drawn.degraded,
+            drawn.clean,
+            _attributes(self.enhancer, drawn),
+            drawn.known[:, NOISE],
+            drawn.place,
+        )
 
     def settle(self, model: nn.Module) -> None:
         """Nothing is derived."""
@@ -101,7 +110,13 @@ class EnhanceLesson:
         assert isinstance(model, Enhancer)
         rollout = Rollout(model, None)
         found = [
-            rollout(window.degraded, window.clean, _attributes(model, window), window.place)
+            rollout(
+                window.degraded,
+                window.clean,
+                _attributes(model, window),
+                window.known[:, NOISE],
+                window.place,
+            )
             for window in self.windows
         ]
         loss = sum(loss.item() for loss, _ in found) / len(found)
@@ -112,9 +127,5 @@ class EnhanceLesson:
 
 
 def _attributes(model: Enhancer, batch: PairBatch) -> Tensor:
-    names: tuple[Attribute, ...] = model.config.attributes
-    rows = [
-        attributes_of(names, crf=crf, shrink=shrink)
-        for crf, shrink in zip(batch.crf, batch.shrink, strict=True)
-    ]
+    rows = [Known(*told).attributes(model.config.attributes) for told in batch.known.tolist()]
     return torch.tensor(rows, dtype=torch.float32, device=on_device(model))

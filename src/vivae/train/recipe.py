@@ -111,9 +111,14 @@ class Budget(_Settings):
     checkpoint_minutes: float = Field(3.0, gt=0)
 
 
-class DegradeSettings(_Settings):
-    """How clean passages become what an enhancer is given: made small, then coded by SVT-AV1."""
+CodedBy = Literal["av1", "h264", "hevc", "mpeg2video", "mpeg4", "mjpeg"]
 
+
+class DegradeSettings(_Settings):
+    """How clean passages become what an enhancer is given: made small, then coded."""
+
+    codecs: tuple[CodedBy, ...] = ("av1",)
+    """In turn. The others than AV1 draw their quality from the whole range in which their traces show."""
     shrinks: tuple[float, ...] = (2.0, 2.0, 4 / 3)
     """Display width over base width, in turn."""
     crf_low: float = Field(30, ge=1, le=70)
@@ -130,6 +135,31 @@ class DegradeSettings(_Settings):
             raise ValueError(f"shrinks must lie between 1 and 8, got {self.shrinks}")
         if self.crf_high < self.crf_low:
             raise ValueError("crf_high must not be smaller than crf_low")
+        return self
+
+
+class DisturbSettings(_Settings):
+    """What else crops are spoiled by as they are drawn; what the shares leave goes to coded pairs."""
+
+    shares: dict[Literal["noise", "shrink", "blur"], float] = Field(default_factory=dict)
+    noise: tuple[float, float] = (2.0, 56.0)
+    """Lowest and highest standard deviation of Gaussian noise, in 8-bit RGB code values."""
+    shot_share: float = Field(0.15, ge=0, le=1)
+    """Share of noisy crops whose noise grows with brightness."""
+    shrinks: tuple[float, ...] = (2.0, 2.0, 4.0, 3.0)
+    bicubic_share: float = Field(0.75, ge=0, le=1)
+    """Of what is made small, the share by a bicubic filter; the others by the mean of areas, as sensors do."""
+    light_share: float = Field(0.3, ge=0, le=1)
+    """Share of what is made small that is noisy, too."""
+    light_noise: float = Field(6.0, ge=0)
+    blur: tuple[float, float] = (0.6, 2.2)
+    doubt: float = Field(0.1, ge=0, le=1)
+    """The noise that is told differs from the true one by such a factor (log-normal): in use it is estimated."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if sum(self.shares.values()) > 1 or min(self.shares.values(), default=0) < 0:
+            raise ValueError("the shares must be positive and sum to at most 1")
         return self
 
 
@@ -186,6 +216,7 @@ class EnhancerRecipe(CommonRecipe):
     kind: Literal["enhancer"] = "enhancer"
     model: EnhancerConfig = EnhancerConfig()
     degrade: DegradeSettings = DegradeSettings()
+    disturb: DisturbSettings = DisturbSettings()
 
 
 AnyRecipe = Recipe | EnhancerRecipe

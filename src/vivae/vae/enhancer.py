@@ -8,11 +8,12 @@ neighbourhood. What comes out is the condition plus a residual, so detail never 
 A model of one fixed camera also holds the scene: what the background looks like at every place, and features learned
 there. Then c is more than the receiver was sent, and detail need not be sent again.
 
-What disturbed the picture (how coarse a quantiser, how small a base) is told in a few numbers, `attributes`, which
-scale and shift the features (FiLM, Perez et al., AAAI 2018); one network then serves a continuous range.
+What disturbed the picture (how coarse a quantiser, how small a base, how much noise) is told in a few numbers,
+`attributes`, which scale and shift the features (FiLM, Perez et al., AAAI 2018); one network then serves a continuous
+range of each, and of all of them together.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,7 +26,33 @@ PLANES = (16, 4, 4)
 CHANNELS = sum(PLANES)
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
-Attribute = Literal["quantiser", "shrink"]
+Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur"]
+
+
+class Known(NamedTuple):
+    """What is known of how a picture was disturbed."""
+
+    crf: float = 0.0
+    """Of the AV1 stream it comes from, where that is known."""
+    shrink: float = 1.0
+    """Its width over the width it was scaled up from."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise in 8-bit RGB code values."""
+    coded: float = 0.0
+    """1 where traces of a codec are to be removed."""
+    blur: float = 0.0
+    """Standard deviation of a Gaussian blur in pixels."""
+
+    def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
+        """As an enhancer is told, in the order of its configuration."""
+        values: dict[Attribute, float] = {
+            "quantiser": self.crf / 63,
+            "shrink": self.shrink - 1,
+            "noise": self.noise / 50,
+            "coded": self.coded,
+            "blur": self.blur / 2,
+        }
+        return [values[name] for name in names]
 
 
 class EnhancerConfig(BaseModel):
@@ -38,7 +65,7 @@ class EnhancerConfig(BaseModel):
     depths: tuple[int, int] = (1, 1)
     """Residual blocks at each of the two scales."""
     attributes: tuple[Attribute, ...] = ("quantiser", "shrink")
-    """What is told of the condition. quantiser: CRF / 63. shrink: display width over base width, minus 1."""
+    """What is told of the condition, see `Known`."""
     hidden: int = Field(32, ge=4, le=256)
     """Width of the network that turns attributes into gains."""
     scene_features: int = Field(0, ge=0, le=64)

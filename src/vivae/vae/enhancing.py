@@ -4,9 +4,10 @@ Exact streaming: frame by frame in any plan the results are the same, in memory 
 last result; `restart` forgets it, as at a cut.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,12 +16,15 @@ from torch import Tensor
 from vivae.errors import UnsupportedError
 from vivae.media import Planes, pack, unpack
 from vivae.vae.blocks import has_bfloat16
-from vivae.vae.enhancer import Attribute, Enhancer
+from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.motion import Motion, moved
 
 Packed = NDArray[np.uint8]
 FLOW_SHARE = 2
 """Flow is sought on luma so many times smaller: enough for the place of a 4x4 block, at a quarter of the time."""
+UNSEEN_NOISE = 4.0
+SMOOTHING = 1 / 20
+"""Deviation of the blur, in pixels of the small luma, for each code value of noise."""
 
 
 class Aligned(NamedTuple):
@@ -35,38 +39,46 @@ class Step(NamedTuple):
     """One frame to enhance. gains: what share of the residual of each plane is added."""
 
     planes: Planes
-    crf: float
-    shrink: float
+    known: Known
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
     restart: bool = False
     """Whether nothing before is to be seen: the first frame after a cut."""
 
 
 def aligned(
-    motion: Motion, present: Packed, last: Packed | None, before: Packed | None, following: Packed | None
+    motion: Motion,
+    present: Packed,
+    last: Packed | None,
+    before: Packed | None,
+    following: Packed | None,
+    noise: float = 0.0,
 ) -> Aligned:
     """Move the last result and the following condition to the present one, along flow between conditions.
 
-    before: the condition of the last result. What is None is replaced by the present.
+    before: the condition of the last result. What is None is replaced by the present. noise: see `Known`; the search
+    for motion is kept from following it.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
-    here = _small(present)
+    here = _small(present, noise)
 
     def brought(what: Packed | None, seen: Packed | None) -> Packed:
         if what is None or seen is None:
             return present
-        flow = motion.between(here, _small(seen))
+        flow = motion.between(here, _small(seen, noise))
         return pack(moved(unpack(what, height, width), flow))
 
     return Aligned(present, brought(last, before), brought(following, following))
 
 
-def _small(packed: Packed) -> NDArray[np.uint8]:
-    """Luma (2h, 2w): the mean of each 2x2 samples."""
+def _small(packed: Packed, noise: float) -> NDArray[np.uint8]:
+    """Luma (2h, 2w): the mean of each 2x2 samples, smoothed as the noise asks."""
     rows, columns = packed.shape[1:]
     blocks = packed[:16].reshape(2, 2, 2, 2, rows, columns).astype(np.uint16)
     means = (blocks.sum((1, 3)) + 2) >> 2
-    return np.ascontiguousarray(means.transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns).astype(np.uint8))
+    small = np.ascontiguousarray(means.transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns).astype(np.uint8))
+    if noise < UNSEEN_NOISE:
+        return small
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), noise * SMOOTHING), np.uint8)
 
 
 def as_tensor(packed: Packed, device: torch.device | str = "cpu") -> Tensor:
@@ -77,12 +89,6 @@ def as_tensor(packed: Packed, device: torch.device | str = "cpu") -> Tensor:
 def as_picture(frames: Tensor) -> Packed:
     """float (B, 24, h, w) -> uint8, rounded."""
     return (frames.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
-
-
-def attributes_of(names: Sequence[Attribute], *, crf: float, shrink: float) -> list[float]:
-    """What an enhancer is told of its condition, in the order of its configuration."""
-    values: dict[Attribute, float] = {"quantiser": float(crf) / 63, "shrink": float(shrink) - 1}
-    return [values[name] for name in names]
 
 
 def enhanced(model: Enhancer, steps: Iterable[Step]) -> Iterator[Planes]:
@@ -122,11 +128,8 @@ class _Runner:
         check_scene(self._model, width, height)
         present = _even(pack(step.planes))
         ahead = None if following is None else _even(pack(following.planes))
-        seen = aligned(self._motion, present, self._last, self._before, ahead)
-        attributes = torch.tensor(
-            [attributes_of(self._model.config.attributes, crf=step.crf, shrink=step.shrink)],
-            device=self._device,
-        )
+        seen = aligned(self._motion, present, self._last, self._before, ahead, step.known.noise)
+        attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen]
         rows, columns = present.shape[1:]
         # A residual is small: bfloat16 rounds it by nothing that shows, and where it is native takes half the time.
