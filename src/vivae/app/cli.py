@@ -1,14 +1,16 @@
 """The command line: each verb is one function of the Python API, with the options that all share.
 
-Nothing is computed here, and torch is not imported until a verb needs it.
+Nothing is computed here, and torch is not imported until a verb needs it. Here: training, the codec, and what tells
+about files and machines; the other verbs are in the files that are imported below.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import vivae
+from vivae.app import cli_bench
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
     Channels,
@@ -29,23 +31,9 @@ from vivae.app.options import (
     amount,
     known_device,
 )
+from vivae.app.root import app
 
-app = typer.Typer(
-    help="Video through variational autoencoders: train, reconstruct, encode and compress, on an ordinary CPU.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback(invoke_without_command=True)
-def vivae_command(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        typer.echo(f"vivae {vivae.__version__}")
-        raise typer.Exit
+__all__ = ["app", "cli_bench"]
 
 
 @app.command()
@@ -317,101 +305,6 @@ def decode(
                 device=device,
                 force=force,
                 progress=session.progress("decoding"),
-            )
-        )
-
-
-bench = typer.Typer(help="Measure, and write raw points and tables.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-
-@bench.command("vae")
-def bench_vae(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
-    ],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
-    model: Model = "base",
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Of each clip, at most.")] = 64,
-    clips: Annotated[
-        list[str] | None, typer.Option("--clip", help="Only this clip; may be repeated. [default: all]")
-    ] = None,
-    parts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--part",
-            help="reconstruction, codec, speed or memory; may be repeated. [default: all but memory]",
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Measure a model's reconstruction, its codec against others, speed and memory; an interrupted run goes on."""
-    with Session(
-        as_json, kept="What was measured so far is kept: run the same command again to go on."
-    ) as session:
-        chosen: dict[str, Any] = {"parts": parts} if parts else {}
-        session.show(
-            vivae.bench_vae(
-                data,
-                output,
-                model=model,
-                frames=frames,
-                threads=threads,
-                clips=clips or (),
-                progress=session.share_progress(),
-                **chosen,
-            )
-        )
-
-
-@bench.command("codec")
-def bench_codec(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points, tables and curves.")
-    ],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
-    model: Model = "upscale",
-    speed: Annotated[int, typer.Option("--speed", min=0, max=10, help="Of the layered codec.")] = 6,
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Of each clip, at most.")] = 64,
-    clips: Annotated[
-        list[str] | None, typer.Option("--clip", help="Only this clip; may be repeated. [default: all]")
-    ] = None,
-    parts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--part",
-            help="curves, multishot, images, roi or domain; may be repeated. [default: all but domain]",
-        ),
-    ] = None,
-    peers: Annotated[
-        list[str] | None,
-        typer.Option("--peer", help="Beside SVT-AV1 at preset 6. [default: 'x265 medium', 'x264 medium']"),
-    ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", help="Of each camera's training.")] = 6.0,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Measure the layered codec against others: rate-quality curves, shots, images, cameras; goes on if interrupted."""
-    with Session(
-        as_json, kept="What was measured so far is kept: run the same command again to go on."
-    ) as session:
-        chosen: dict[str, Any] = {"parts": parts} if parts else {}
-        session.show(
-            vivae.bench_codec(
-                data,
-                output,
-                model=model,
-                speed=speed,
-                frames=frames,
-                threads=threads,
-                clips=clips or (),
-                peers=peers or (),
-                minutes=minutes,
-                progress=session.share_progress(),
-                **chosen,
             )
         )
 
