@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from vivae.app.training import train as train
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
+    from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
+    from vivae.tasks.enhance import enhance as enhance
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.info import info as info
@@ -31,6 +33,7 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "bench_codec": "vivae.tasks.bench_codec",
+    "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
@@ -38,6 +41,7 @@ _PLACES = {
     "demo": "vivae.app.demo",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
+    "enhance": "vivae.tasks.enhance",
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",

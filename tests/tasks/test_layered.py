@@ -23,6 +23,7 @@ from vivae.codec.unlayered import decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame, Picture, open_video, open_writer, probe
 from vivae.media.av1 import Av1Settings
+from vivae.media.kept import Kept
 from vivae.media.packets import open_packet_writer, read_packets
 from vivae.media.resample import enlarged
 from vivae.tasks.compress import compress, decompress, enhancers
@@ -157,13 +158,13 @@ def test_what_was_kept_serves_only_its_own_job(tmp_path, two_shots):
     folder = tmp_path / "kept"
     shot, walk = first_shot(two_shots, tmp_path)
     coded = encode_shot(shot, Base(Av1Settings(45, 9)), None, threads=1)
-    ShotStore(folder, "one").put("shot", coded)
-    assert ShotStore(folder, "one").get("shot") == coded
-    assert ShotStore(folder, "other").get("shot") is None
-    assert ShotStore(folder, "one").get("another shot") is None
+    ShotStore(Kept(folder, "one")).put("shot", coded)
+    assert ShotStore(Kept(folder, "one")).get("shot") == coded
+    assert ShotStore(Kept(folder, "other")).get("shot") is None
+    assert ShotStore(Kept(folder, "one")).get("another shot") is None
     path = next(folder.iterdir())
     path.write_bytes(path.read_bytes()[:-1])
-    assert ShotStore(folder, "one").get("shot") is None
+    assert ShotStore(Kept(folder, "one")).get("shot") is None
     walk.close()
 
 

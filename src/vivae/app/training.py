@@ -156,8 +156,7 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
     model = Enhancer(config)
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
-        scene = {"scene_features", "scene_size"}
-        _check_same_shape(start.config, config, recipe.start_from, scene)
+        _check_same_shape(start.config, config, recipe.start_from, {"scene_features", "scene_size", "blends"})
         model.adopt(start)
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255

@@ -20,8 +20,8 @@ from vivae.codec.unlayered import Models, decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError, VivaeError
 from vivae.media import VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
+from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import read_masks
-from vivae.media.source import find_source
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import list_models, load_enhancer, load_model
@@ -86,7 +86,7 @@ def compress(
         info = probe(src)
         frames = expected_frames(info, start, end)
         job: Job
-        kept: ShotStore | None = None
+        kept: Kept | None = None
         if codec == "latent":
             for name, value in (("speed", speed), ("roi", roi)):
                 if value is not None:
@@ -109,12 +109,12 @@ def compress(
                 raise InputError(f"speed must lie between 0 and 10, not at {speed}")
             enhancer = load_enhancer(model or "upscale", device=device)
             # What an interrupted run has finished is found under the same circumstances.
-            kept = ShotStore(
+            kept = Kept(
                 Path(dst).parent / f".{Path(dst).name}.vivae",
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} {roi and file_mark(roi)}",
             )
             job = LayeredJob(
-                src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), kept,
+                src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
                 start=start, end=end, prepare=_prepared(roi, info), progress=progress,
             )  # fmt: skip
             name = enhancer.config.name
@@ -264,13 +264,6 @@ def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo) -> Prepare:
     if roi is None:
         return iter
     return lambda frames: calmed(frames, read_masks(roi, info.width, info.height))
-
-
-def file_mark(path: str | os.PathLike[str]) -> str:
-    """What tells whether a source is still the same: its place, sizes and times of change."""
-    return " ".join(
-        f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in find_source(path).files
-    )
 
 
 def _folder_of(dst: str | os.PathLike[str]) -> Path | None:

@@ -115,12 +115,17 @@ def _degraded(
     small = (shrinker(unpack(frame, height, width)) for frame in frames)
     if codec == "av1":
         picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
-        coded = encode_av1(small, picture, Av1Settings(quality, preset), threads=1)
-        decoded: Iterable[Planes] = decode_av1((unit.data for unit in coded), threads=1)
+        decoded = through_av1(small, picture, quality, preset)
     else:
         decoded = through_codec(small, columns, rows, codec, quality)
     for planes in decoded:
         yield enlarged(planes, width, height)
+
+
+def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6) -> Iterator[Planes]:
+    """Coded by SVT-AV1 as one group and decoded again."""
+    coded = encode_av1(frames, picture, Av1Settings(crf, preset), threads=1)
+    return decode_av1((unit.data for unit in coded), threads=1)
 
 
 def through_codec(

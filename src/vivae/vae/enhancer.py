@@ -24,6 +24,8 @@ from vivae.vae.blocks import SLOPE, Down, Up, residual_stack
 
 PLANES = (16, 4, 4)
 CHANNELS = sum(PLANES)
+LITTLE = -3.0
+"""Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
 Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur"]
@@ -64,6 +66,9 @@ class EnhancerConfig(BaseModel):
     widths: tuple[int, int] = (40, 96)
     depths: tuple[int, int] = (1, 1)
     """Residual blocks at each of the two scales."""
+    blends: bool = False
+    """Whether the result may take shares of the last result and of the following frame, place by place: a filter over
+    time, whose strength is what the network says. For noise, which averaging removes and convolutions hardly do."""
     attributes: tuple[Attribute, ...] = ("quantiser", "shrink")
     """What is told of the condition, see `Known`."""
     hidden: int = Field(32, ge=4, le=256)
@@ -98,10 +103,16 @@ class Enhancer(nn.Module):
         for layer in (self.tail, self.direct):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        outputs = 2 * (fine + coarse)
+        if config.blends:
+            self.shares = nn.Conv2d(fine, 2 * CHANNELS, 3, padding=1)
+            nn.init.zeros_(self.shares.weight)
+            nn.init.constant_(self.shares.bias, LITTLE)  # type: ignore[arg-type]
+            outputs += CHANNELS  # how much the linear part counts
         self.gains = nn.Sequential(
             nn.Linear(len(config.attributes), config.hidden),
             nn.SiLU(),
-            nn.Linear(config.hidden, 2 * (fine + coarse)),
+            nn.Linear(config.hidden, outputs),
         )
 
     def scene(self, top: int, left: int, height: int, width: int) -> Tensor | None:
@@ -114,14 +125,11 @@ class Enhancer(nn.Module):
         return F.pad(part, missing, mode="replicate") if any(missing) else part
 
     def adopt(self, other: "Enhancer") -> None:
-        """Begin with the weights of a model that may lack a scene: what it had no input for counts as nothing."""
+        """Begin with the weights of a model that may lack a scene or blends: what it lacks counts as nothing."""
         own = self.state_dict()
         for name, value in other.state_dict().items():
-            if own[name].shape == value.shape:
-                own[name].copy_(value)
-            else:
-                own[name].zero_()
-                own[name][:, : value.shape[1]] = value
+            own[name].zero_()
+            own[name][tuple(slice(side) for side in value.shape)] = value
 
     def forward(
         self,
@@ -138,7 +146,8 @@ class Enhancer(nn.Module):
         scene: (B, 24 + features, h, w) of the same places, where the model has one.
         """
         fine, coarse = self.config.widths
-        scale, shift, wide_scale, wide_shift = self.gains(attributes)[:, :, None, None].split(
+        told = self.gains(attributes)[:, :, None, None]
+        scale, shift, wide_scale, wide_shift = told[:, : 2 * (fine + coarse)].split(
             (fine, fine, coarse, coarse), 1
         )
         # Without what all inputs share, one step of training moves details and not the brightness of everything.
@@ -150,8 +159,14 @@ class Enhancer(nn.Module):
         x = self.fine(x)
         wide = F.leaky_relu(self.down(x) * (1 + wide_scale) + wide_shift, SLOPE)
         x = x + self.up(self.coarse(wide))
-        out: Tensor = self.tail(F.leaky_relu(x, SLOPE)) + self.direct(seen)
-        return OUTPUT_UNIT * out
+        x = F.leaky_relu(x, SLOPE)
+        linear = self.direct(seen)
+        if not self.config.blends:
+            plain: Tensor = OUTPUT_UNIT * (self.tail(x) + linear)
+            return plain
+        out: Tensor = OUTPUT_UNIT * (self.tail(x) + linear * (1 + told[:, -CHANNELS:]))
+        of_last, of_following = self.shares(x).sigmoid().split(CHANNELS, 1)
+        return out + of_last * (last - present) + of_following * (following - present)
 
 
 def _surround(packed: Tensor) -> Tensor:

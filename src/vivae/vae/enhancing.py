@@ -96,7 +96,7 @@ def enhanced(model: Enhancer, steps: Iterable[Step]) -> Iterator[Planes]:
 
     Raises UnsupportedError where the model is of a camera with frames of another size.
     """
-    runner = _Runner(model)
+    runner = EnhancerRunner(model)
     held: Step | None = None
     for step in steps:
         if held is not None:
@@ -106,13 +106,21 @@ def enhanced(model: Enhancer, steps: Iterable[Step]) -> Iterator[Planes]:
         yield runner.run(held, None)
 
 
-class _Runner:
+class Memory(NamedTuple):
+    """What goes from one frame to the next: a condition and its result, packed (24, h, w) uint8."""
+
+    before: Packed
+    last: Packed
+
+
+class EnhancerRunner:
+    """An enhancer along a video, step by step. memory: set it to that of another run, and this one goes on as it."""
+
     def __init__(self, model: Enhancer) -> None:
         self._model = model
         self._motion = Motion()
         self._device = next(model.parameters()).device
-        self._before: Packed | None = None
-        self._last: Packed | None = None
+        self.memory: Memory | None = None
         self._whole_scene: Tensor | None = None
 
     def _scene(self, rows: int, columns: int) -> Tensor | None:
@@ -122,13 +130,15 @@ class _Runner:
 
     @torch.inference_mode()
     def run(self, step: Step, following: Step | None) -> Planes:
+        """The result for a step. following: the step after it, None at the end of a shot."""
         if step.restart:
-            self._before = self._last = None
+            self.memory = None
+        before, last = self.memory or (None, None)
         height, width = step.planes[0].shape
         check_scene(self._model, width, height)
         present = _even(pack(step.planes))
         ahead = None if following is None else _even(pack(following.planes))
-        seen = aligned(self._motion, present, self._last, self._before, ahead, step.known.noise)
+        seen = aligned(self._motion, present, last, before, ahead, step.known.noise)
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen]
         rows, columns = present.shape[1:]
@@ -136,8 +146,8 @@ class _Runner:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
             residual = self._model(*inputs, attributes, self._scene(rows, columns)).float()
         full = inputs[0] + residual
-        self._before, self._last = present, as_picture(full)[0]
-        result = self._last
+        result = as_picture(full)[0]
+        self.memory = Memory(present, result)
         if step.gains != (1.0, 1.0, 1.0):
             share = residual.new_tensor(step.gains).repeat_interleave(residual.new_tensor((16, 4, 4)).long())
             result = as_picture(inputs[0] + residual * share[:, None, None])[0]

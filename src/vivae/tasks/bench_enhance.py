@@ -1,0 +1,326 @@
+"""`bench enhance`: denoising, compression artifacts and super-resolution beside the tools people use, on real clips.
+
+Every method gets the same frames: noise is drawn once a clip with a fixed seed. vivae measures what the footage needs
+itself; the filters are told the true level of noise.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from vivae.measure import bench
+from vivae.measure.bench import BenchClip, Cell, Record
+from vivae.measure.clip import Clip, Progress, no_progress
+from vivae.measure.condition import noise_of
+from vivae.measure.denoisers import FILTERS, filtered, non_local_means
+from vivae.measure.quality import ClipQuality, compare_clips, psnr
+from vivae.measure.superres import GraphNet, scaled_up
+from vivae.measure.warping import warping_error
+from vivae.media import Frame, Planes
+from vivae.media.color import yuv_to_rgb
+from vivae.media.resample import Shrinker, enlarged
+from vivae.tasks.restore import Plan, Restorer
+from vivae.train.degrade import through_av1, through_codec
+from vivae.train.disturb import with_noise
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.zoo import load_enhancer
+
+PARTS = ("noise", "coded", "scale", "speed")
+SIGMAS = (20, 30, 50)
+SLOW_FRAMES = 3
+"""Of each clip, for the filter that takes seconds for each."""
+CODECS: dict[str, tuple[str, float]] = {
+    "x264 CRF 32": ("h264", 32),
+    "x264 CRF 37": ("h264", 37),
+    "x264 CRF 42": ("h264", 42),
+    "AV1 CRF 45": ("av1", 45),
+    "AV1 CRF 55": ("av1", 55),
+}
+SCALES = (2, 4)
+SPEED_SIZE = (848, 480)
+SEED = 7
+VERSION = 1
+
+
+def bench_enhance(
+    data: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    preset: str = "fast",
+    model: str | Path | None = None,
+    frames: int = 32,
+    clips: Iterable[str] = (),
+    parts: Iterable[str] = PARTS,
+    threads: int = 2,
+    progress: Progress = no_progress,
+) -> Record:
+    """Measure `enhance` on the evaluation clips under `data`, and write points and tables to the folder `dst`.
+
+    What an earlier run with the same settings has left there is kept. frames: of each clip at most. parts: of `PARTS`.
+    Raises InputError for missing clips or models, UnsupportedError without the `bench` extra.
+    """
+    folder = Path(dst)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = load_enhancer(model or "enhance")
+    chosen = bench.evaluation_clips(data, clips)
+    wanted = [part for part in PARTS if part in set(parts)]
+    shared = {"frames": frames, "version": VERSION}
+    peers = bench.Records(folder, shared)
+    own = bench.Records(folder, shared | {"model": network.hash, "preset": preset})
+    networks = Path(data) / "peers"
+    jobs: list[tuple[str, str, Callable[[], Record]]] = []
+    for clip in chosen:
+        if "noise" in wanted:
+            jobs += [("noise", clip.name, partial(_noise, clip, frames, network, threads, peers, own))]
+        if "coded" in wanted:
+            take = partial(_coded, clip, frames, network)
+            jobs += [("coded", clip.name, partial(own.get, f"coded-{clip.name}", clip.path, take))]
+        if "scale" in wanted:
+            take = partial(_scale, clip, frames, network, networks)
+            jobs += [("scale", clip.name, partial(own.get, f"scale-{clip.name}", clip.path, take))]
+    if "speed" in wanted:
+        jobs += [("speed", "848x480", partial(_speed, chosen[0], network))]
+    found: dict[str, Record] = {part: {} for part in wanted}
+    for number, (part, name, job) in enumerate(jobs):
+        progress(f"{part}: {name}", number / len(jobs))
+        found[part][name] = job()
+    progress("done", 1.0)
+    result: Record = {
+        "bench": "enhance",
+        "environment": bench.environment(threads),
+        "circumstances": {**shared, "model": network.hash, "preset": preset},
+    } | found
+    bench.write_json(folder / "results.json", result)
+    bench.write_text(folder / "results.md", tables(result))
+    return {"output": str(folder)}
+
+
+def restored(frames: Sequence[Frame], plan: Plan, network: Enhancer) -> tuple[list[Frame], float]:
+    """What vivae makes of frames of one shot, and the seconds it takes."""
+    started = time.perf_counter()
+    marked = ((frame, not index) for index, frame in enumerate(frames))
+    result = [item.frame for item in Restorer(plan, network).run(marked)]
+    return result, time.perf_counter() - started
+
+
+def _noise(
+    wanted: BenchClip, frames: int, network: Enhancer, threads: int, peers: bench.Records, own: bench.Records
+) -> Record:
+    clip = _even(wanted.load(frames))
+    result: Record = {}
+    for sigma in SIGMAS:
+        key = f"noise-{wanted.name}-{sigma}"
+
+        def noisy(sigma: int = sigma) -> list[Frame]:
+            rng = np.random.default_rng(SEED)
+            color = clip.picture.color
+            return [_frame(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
+
+        result[str(sigma)] = peers.get(key, wanted.path, lambda: _filters(clip, noisy(), sigma)) | own.get(  # noqa: B023
+            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), network)
+        )
+    return result
+
+
+def _filters(clip: Clip, noisy: Sequence[Frame], sigma: float) -> Record:
+    planes = [frame.planes for frame in noisy]
+    result = {"noisy": _score(clip, list(enumerate(planes)), 0.0, "")}
+    for name, what in FILTERS.items():
+        made = filtered(planes, what(sigma))
+        result[name] = _score(clip, made.frames, made.seconds, made.command)
+    count = len(planes)
+    some = [round((at + 0.5) * count / SLOW_FRAMES) for at in range(SLOW_FRAMES)]
+    slow = non_local_means(planes, some, sigma, clip.picture.color)
+    result["fastNlMeansMulti"] = _score(clip, slow.frames, slow.seconds, slow.command)
+    return result
+
+
+def _ours(clip: Clip, noisy: Sequence[Frame], network: Enhancer) -> Record:
+    level = float(np.median([noise_of(frame) for frame in noisy]))
+    made, seconds = restored(noisy, Plan(noise=level), network)
+    scored = _score(
+        clip, [(index, frame.planes) for index, frame in enumerate(made)], seconds, f"measured {level:.1f}"
+    )
+    return {"vivae": scored}
+
+
+def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, command: str) -> Record:
+    color = clip.picture.color
+    pairs = [(clip.frames[index], _frame(clip.frames[index], planes)) for index, planes in made]
+    colour = [psnr(yuv_to_rgb(a.planes, color), yuv_to_rgb(b.planes, color)) for a, b in pairs]
+    quality, _ = compare_clips([a for a, _ in pairs], [b for _, b in pairs])
+    whole = len(made) == len(clip.frames)
+    clean = [frame.y for frame in clip.frames]
+    return {
+        "psnr_rgb": float(np.mean(colour)),
+        "ssim": quality.ssim,
+        "psnr_yuv": quality.psnr_yuv,
+        "warping": warping_error([planes[0] for _, planes in made], clean) if whole else None,
+        "warping_clean": warping_error(clean, clean) if whole else None,
+        "seconds": seconds,
+        "command": command,
+    }
+
+
+def _coded(wanted: BenchClip, frames: int, network: Enhancer) -> Record:
+    clip = _even(wanted.load(frames))
+    result: Record = {}
+    for name, (codec, crf) in CODECS.items():
+        source = (frame.planes for frame in clip.frames)
+        picture = clip.picture
+        if codec == "av1":
+            decoded = through_av1(source, picture, crf)
+        else:
+            decoded = through_codec(source, picture.width, picture.height, "h264", crf)
+        poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
+        better, _ = restored(poor, Plan(deblock=True), network)
+        before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
+        result[name] = {"before": before, "after": after}
+    return result
+
+
+def _scale(wanted: BenchClip, frames: int, network: Enhancer, networks: Path) -> Record:
+    result: Record = {}
+    clip = wanted.load(frames)
+    for times in SCALES:
+        width, height = (
+            side // (2 * times) * 2 * times for side in (clip.picture.width, clip.picture.height)
+        )
+        clean = [_frame(frame, _cut(frame.planes, width, height)) for frame in clip.frames]
+        shrinker = Shrinker(width // times, height // times, Interpolation.BICUBIC)
+        small = [_frame(frame, shrinker(frame.planes)) for frame in clean]
+        made: dict[str, Iterator[Planes]] = {
+            "bicubic": (_bicubic(frame.planes, width, height) for frame in small),
+            "Lanczos": (enlarged(frame.planes, width, height) for frame in small),
+            "vivae": (frame.planes for frame in restored(small, Plan(scale=times), network)[0]),
+        }
+        for name in ("ESPCN", "FSRCNN"):
+            path = networks / f"{name}_x{times}.pb"
+            if path.is_file():
+                made[name] = _through(GraphNet(path), small, times)
+        result[str(times)] = {
+            name: _quality(clean, [_frame(a, planes) for a, planes in zip(clean, seen, strict=True)])
+            for name, seen in made.items()
+        }
+    return result
+
+
+def _through(net: GraphNet, frames: Sequence[Frame], times: int) -> Iterator[Planes]:
+    return (scaled_up(net, frame.planes, times) for frame in frames)
+
+
+def _quality(clean: Sequence[Frame], seen: Sequence[Frame]) -> Record:
+    quality: ClipQuality = compare_clips(clean, seen)[0]
+    return {"psnr_y": quality.psnr_y, "psnr_yuv": quality.psnr_yuv, "ssim": quality.ssim}
+
+
+def _speed(wanted: BenchClip, network: Enhancer) -> Record:
+    """Frames a second, the median of three runs; the first frame of each is not timed."""
+    width, height = SPEED_SIZE
+    frame = wanted.load(1).frames[0]
+    sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
+    y, u, v = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        for plane, size in zip(frame.planes, sizes, strict=True)
+    )
+    frames = [
+        _frame(frame, (np.roll(y, 2 * step, 1), np.roll(u, step, 1), np.roll(v, step, 1)))
+        for step in range(12)
+    ]
+    result: Record = {}
+    plans = {"denoise": Plan(noise=20), "deblock": Plan(deblock=True), "scale 2 (output)": Plan(scale=2)}
+    for name, plan in plans.items():
+        shown = frames
+        if plan.scale > 1:
+            shrinker = Shrinker(width // plan.scale, height // plan.scale)
+            shown = [_frame(item, shrinker(item.planes)) for item in frames]
+        times = [restored(shown, plan, network)[1] for _ in range(3)]
+        result[name] = len(frames) / float(np.median(times))
+    return result
+
+
+def _frame(like: Frame, planes: Planes) -> Frame:
+    return Frame(*planes, like.time, like.duration, like.color)
+
+
+def _cut(planes: Planes, width: int, height: int) -> Planes:
+    y, u, v = planes
+    half = (slice(height // 2), slice(width // 2))
+    return (
+        np.ascontiguousarray(y[:height, :width]),
+        np.ascontiguousarray(u[half]),
+        np.ascontiguousarray(v[half]),
+    )
+
+
+def _even(clip: Clip) -> Clip:
+    """Sides that are multiples of 4: what every filter takes."""
+    picture = clip.picture
+    width, height = picture.width // 4 * 4, picture.height // 4 * 4
+    if (width, height) == (picture.width, picture.height):
+        return clip
+    frames = tuple(_frame(frame, _cut(frame.planes, width, height)) for frame in clip.frames)
+    return Clip(
+        clip.name, clip.info, type(picture)(width, height, picture.fps, picture.color, picture.sar), frames
+    )
+
+
+def _bicubic(planes: Planes, width: int, height: int) -> Planes:
+    sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
+    y, u, v = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        for plane, size in zip(planes, sizes, strict=True)
+    )
+    return y, u, v
+
+
+def tables(result: Record) -> str:
+    """The Markdown of a result, also of one read back from results.json."""
+    parts = [f"# Enhancement, preset {result['circumstances']['preset']}\n"]
+    noise: dict[str, Any] = result.get("noise", {})
+    for sigma in SIGMAS if noise else ():
+        rows: dict[str, list[Cell]] = {}
+        for clip, levels in noise.items():
+            found = levels[str(sigma)]
+            peers = [found[name]["psnr_rgb"] for name in (*FILTERS, "fastNlMeansMulti")]
+            ours = found["vivae"]
+            steadiness = ours["warping"] / ours["warping_clean"]
+            rows[clip] = [
+                found["noisy"]["psnr_rgb"],
+                *peers,
+                ours["psnr_rgb"],
+                ours["psnr_rgb"] - max(peers),
+                steadiness,
+            ]
+        columns = ["clip", "noisy", *FILTERS, "fastNlMeansMulti", "vivae", "over the best", "warping error"]
+        parts.append(
+            f"## Noise of {sigma}: colour PSNR in dB, and the warping error over the clean input's\n"
+        )
+        parts.append(bench.markdown_table(columns, rows, [2] * (len(columns) - 1)))
+    coded: dict[str, Any] = result.get("coded", {})
+    if coded:
+        gains = {
+            clip: [found[name]["after"]["psnr_yuv"] - found[name]["before"]["psnr_yuv"] for name in CODECS]
+            for clip, found in coded.items()
+        }
+        parts.append("## Traces of codecs: gain of PSNR-YUV in dB\n")
+        parts.append(bench.markdown_table(["clip", *CODECS], gains, [2] * len(CODECS)))
+    scale: dict[str, Any] = result.get("scale", {})
+    for times in SCALES if scale else ():
+        names = list(next(iter(scale.values()))[str(times)])
+        scores = {
+            clip: [found[str(times)][name]["psnr_y"] for name in names] for clip, found in scale.items()
+        }
+        parts.append(f"## Scaled up {times} times: PSNR of luma in dB\n")
+        parts.append(bench.markdown_table(["clip", *names], scores, [2] * len(names)))
+    for speeds in result.get("speed", {}).values():
+        parts.append("## Speed at 848x480, frames a second\n")
+        parts.append(bench.markdown_table(["", "fps"], {name: [fps] for name, fps in speeds.items()}, [1]))
+    return "\n".join([*parts, bench.provenance(result["environment"])])

@@ -1,0 +1,230 @@
+"""`enhance`: noise, traces of compression, blur, darkness and too few pixels undone, in one pass over the video."""
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vivae import __version__
+from vivae.codec.spool import with_cuts
+from vivae.errors import InputError
+from vivae.measure.condition import Condition, measure_condition
+from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, probe, refuse_overwrite
+from vivae.media.av1 import Av1Settings
+from vivae.media.kept import Kept, file_mark
+from vivae.media.probe import check_size
+from vivae.media.writer import CONTAINERS
+from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised
+from vivae.tasks.resuming import write_resumably
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.zoo import load_enhancer
+
+logger = logging.getLogger(__name__)
+
+Preset = Literal["fast", "best"]
+MODELS: dict[Preset, str] = {"fast": "enhance", "best": "enhance"}
+SAMPLES = 12
+"""Frames that footage is judged by."""
+PREVIEW_SECONDS = 3
+USUAL_CRF = 24.0
+"""SVT-AV1's: enhanced footage is to stay as good as it has become."""
+
+
+def enhance(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    denoise: float | Literal["auto"] | None = None,
+    deblock: bool = False,
+    scale: int = 1,
+    light: bool = False,
+    deblur: bool = False,
+    auto: bool = False,
+    preset: Preset = "fast",
+    preview: float | None = None,
+    model: str | Path | None = None,
+    codec: str | None = None,
+    crf: float | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    start: float | None = None,
+    end: float | None = None,
+    force: bool = False,
+    progress: Progress = no_progress,
+    tell: Callable[[str], None] = logger.info,
+) -> dict[str, Any]:
+    """Write to `dst` a better `src`. Without any of the treatments, or with `auto`, what it needs is measured first.
+
+    denoise: "auto", or the deviation of the noise in 8-bit RGB code values. deblock: remove what a codec left: blocks,
+    ringing, mosquito noise. scale: 2, 3 or 4 times wider and higher. light: brighten dark and flat footage, steadily
+    over time. deblur: sharpen soft focus. auto: what measuring advises, beside the treatments that are asked for.
+    preset: "fast", or "best", which takes several times longer.
+    preview: write three seconds from this time on instead, the source on the left and the result on the right.
+    codec, crf: of the written video, as for `vivae.media.open_writer`. start, end: seconds.
+    tell: called with a sentence about what will be done and how long it may take, before the work starts.
+
+    Sound, subtitles, chapters, metadata, colour description and time stamps travel along. Memory does not grow with
+    length. An interrupted run to AV1 goes on from its last finished segment when it is run again.
+    Returns what was measured and done. Raises InputError, FormatError, UnsupportedError, OutputError.
+    """
+    if scale not in (1, 2, 3, 4):
+        raise InputError(f"the scale must be 1, 2, 3 or 4, not {scale}")
+    if preset not in MODELS:
+        raise InputError(f"there is no preset '{preset}': choose fast or best")
+    if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
+        raise InputError(f"noise must lie between 0 and 100 code values, not at {denoise:g}")
+    refuse_overwrite(dst, src)
+    info = probe(src)
+    check_size(Path(dst), info.width * scale, info.height * scale)
+    if preview is not None:
+        start, end = preview, preview + PREVIEW_SECONDS
+    condition = measure_condition(_samples(src, info, start, end), info)
+    asked = bool(denoise is not None or deblock or scale > 1 or light or deblur)
+    plan = _plan(condition, denoise, deblock, scale, light, deblur, auto=auto or not asked)
+    network = load_enhancer(model or MODELS[preset], device=device)
+    total = expected_frames(info, start, end)
+    told = {"measured": asdict(condition), "done": plan.words()}
+    tell(f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}.")
+    tell(_duration(src, plan, network, total, start))
+    width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
+    picture = Picture(width, height, info.fps, info.color, info.sar)
+    target: dict[str, Any] = {
+        "time_base": info.time_base,
+        "copy_from": src,
+        "start": start,
+        "end": end,
+    }
+    suffix = Path(dst).suffix.lower()
+    resumable = suffix in CONTAINERS and codec in (None, "av1") and preview is None and not info.is_image
+
+    def work(skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]:
+        with open_video(src, start=start, end=end) as reader:
+            yield from Restorer(plan, network, state).run(with_cuts(reader), skip)
+
+    if resumable:
+        circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf}"
+        kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)
+        settings = Av1Settings(USUAL_CRF if crf is None else crf)
+        count = write_resumably(
+            dst, work, kept, picture=picture, settings=settings, threads=threads or os.cpu_count() or 1,
+            total=total, progress=progress, force=force, target=target,
+        )  # fmt: skip
+    else:
+        if suffix in CONTAINERS and crf is None and codec in (None, "av1"):
+            crf = USUAL_CRF
+        frames: Iterator[Frame] = (item.frame for item in work())
+        if preview is not None:
+            frames = _beside(src, start, end, frames)
+        with open_writer(
+            dst, width=width, height=height, fps=info.fps, color=info.color, sar=info.sar, codec=codec, crf=crf,
+            threads=threads, force=force, **target,
+        ) as writer:  # fmt: skip
+            for frame in frames:
+                writer.write(frame)
+                progress(writer.count, max(writer.count, total))
+        count = writer.count
+    return {"output": str(dst), "frames": count, "width": width, "height": height} | told
+
+
+def _plan(
+    condition: Condition,
+    denoise: float | str | None,
+    deblock: bool,
+    scale: int,
+    light: bool,
+    deblur: bool,
+    *,
+    auto: bool,
+) -> Plan:
+    base = advised(condition) if auto else Plan()
+    if denoise == "auto":
+        base = replace(base, noise=condition.noise)
+    elif denoise is not None:
+        base = replace(base, noise=float(denoise))
+    return replace(
+        base,
+        deblock=base.deblock or deblock,
+        scale=scale,
+        light=base.light or light,
+        blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,
+    )
+
+
+def _samples(
+    src: str | os.PathLike[str], info: VideoInfo, start: float | None, end: float | None
+) -> list[Frame]:
+    """Frames spread over the span, or its first ones where seeking finds nothing."""
+    begin = start or 0.0
+    finish = min(end or float("inf"), float(info.duration))
+    found = []
+    for index in range(SAMPLES):
+        at = begin + max(0.0, finish - begin) * index / SAMPLES
+        with open_video(src, start=at) as reader:
+            found += list(itertools.islice(reader, 1))
+        if info.is_image:
+            break
+    if not found:
+        raise InputError(f"'{src}' has no frame between {begin:g} and {finish:g} s")
+    return found
+
+
+def _sentence(condition: Condition) -> str:
+    parts = [f"noise {condition.noise:.1f} of 255", f"brightness {condition.brightness:.2f} of 1"]
+    if condition.coded:
+        parts.append("traces of compression")
+    if condition.blur:
+        parts.append(f"blur {condition.blur:.1f} pixels")
+    return f"Measured: {', '.join(parts)}."
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1] if words else ""
+
+
+def _duration(
+    src: str | os.PathLike[str], plan: Plan, network: Enhancer, total: int, start: float | None
+) -> str:
+    """How long the work may take, from doing the first second of it."""
+    began, count = 0.0, -1
+    with open_video(src, start=start) as reader:
+        for _ in Restorer(plan, network).run(with_cuts(reader)):
+            count += 1
+            if not count:  # the first frame sets everything up
+                began = time.monotonic()
+            elif time.monotonic() - began > 1:
+                break
+    if count < 1:
+        return "It is done in a moment."
+    rate = count / max(time.monotonic() - began, 1e-3)
+    seconds = total / rate
+    length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"About {length} at {rate:.1f} frames a second."
+
+
+def _beside(
+    src: str | os.PathLike[str], start: float | None, end: float | None, results: Iterator[Frame]
+) -> Iterator[Frame]:
+    """The source, scaled to the result's size, and the result, with a white line between."""
+    with open_video(src, start=start, end=end) as reader:
+        for original, result in zip(reader, results, strict=True):
+            shown = [
+                np.concatenate([_fitted(before, after), after], 1)
+                for before, after in zip(original.planes, result.planes, strict=True)
+            ]
+            shown[0][:, result.width - 1 : result.width + 1] = 235
+            yield Frame(shown[0], shown[1], shown[2], result.time, result.duration, result.color)
+
+
+def _fitted(plane: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if plane.shape == like.shape:
+        return plane
+    return np.asarray(cv2.resize(plane, like.shape[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -1,0 +1,158 @@
+"""What is to be done to footage, and doing it to a stream: the stages of `enhance`, with a memory that can be kept.
+
+A stage is one run of the enhancer: over the source where it is noisy, coded or blurred; over what was scaled up, where
+more pixels are wanted. Light comes last. Cuts restart all of them.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vivae.measure.condition import Condition
+from vivae.media import Frame, Planes
+from vivae.media.light import Light
+from vivae.media.resample import enlarged
+from vivae.vae.enhancer import Enhancer, Known
+from vivae.vae.enhancing import EnhancerRunner, Memory, Step
+
+LIGHT_NOISE = 8.0
+"""Up to this noise one run scales up and denoises together; above, the source is denoised first."""
+LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
+"""From where on a condition is worth treating: see `Condition`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to a video."""
+
+    noise: float = 0.0
+    """Deviation in RGB code values to remove; 0 for none."""
+    deblock: bool = False
+    scale: int = 1
+    blur: float = 0.0
+    """Deviation in pixels to undo; 0 for none."""
+    light: bool = False
+
+    def stages(self) -> list[tuple[int, Known]]:
+        """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
+        first = Known(noise=self.noise, coded=float(self.deblock), blur=self.blur)
+        if self.scale == 1:
+            return [] if first == Known() else [(1, first)]
+        if self.noise > LIGHT_NOISE or self.deblock or self.blur:
+            return [(1, first), (self.scale, Known(shrink=float(self.scale)))]
+        return [(self.scale, Known(shrink=float(self.scale), noise=self.noise))]
+
+    def words(self) -> list[str]:
+        """What is done, for people."""
+        told = []
+        if self.noise:
+            told.append(f"remove noise of about {self.noise:.0f} code values")
+        if self.deblock:
+            told.append("remove traces of compression")
+        if self.blur:
+            told.append(f"sharpen a blur of about {self.blur:.1f} pixels")
+        if self.scale > 1:
+            told.append(f"make it {self.scale} times wider and higher")
+        if self.light:
+            told.append("brighten it")
+        return told
+
+
+def advised(condition: Condition) -> Plan:
+    """What footage in this condition needs."""
+    return Plan(
+        noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
+        deblock=condition.coded and condition.noise < LIGHT_NOISE,
+        blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
+        light=condition.brightness < DARK or condition.spread < FLAT,
+    )
+
+
+class State(NamedTuple):
+    """What the stages remember after a frame."""
+
+    memories: tuple[Memory, ...] = ()
+    light: tuple[float, ...] = ()
+
+
+BEGINNING = State()
+
+
+class Restored(NamedTuple):
+    """A restored frame, and the state after it."""
+
+    frame: Frame
+    state: State
+
+
+class Restorer:
+    """A plan carried out along a video. state: of another run, for this one to go on as it."""
+
+    def __init__(self, plan: Plan, model: Enhancer, state: State = BEGINNING) -> None:
+        kept = state.memories
+        self._light = Light(state.light) if plan.light else None
+        self._stages = [
+            _Stage(model, times, known, kept[index] if kept else None)
+            for index, (times, known) in enumerate(plan.stages())
+        ]
+
+    def run(self, frames: Iterable[tuple[Frame, bool]], skip: int = 0) -> Iterator[Restored]:
+        """Frames in order, and whether each begins a shot, to restored ones.
+
+        skip: so many first frames were restored by another run, and are only looked at.
+        """
+        stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
+        for stage in self._stages:
+            stream = stage.run(stream, skip)
+        for index, item in enumerate(stream):
+            if index < skip:
+                continue
+            planes, source = item.planes, item.source
+            light: tuple[float, ...] = ()
+            if self._light is not None:
+                planes = self._light(planes, source.color, restart=item.restart)
+                light = self._light.curve
+            frame = Frame(*planes, source.time, source.duration, source.color)
+            yield Restored(frame, State(item.memories, light))
+
+
+class _Item(NamedTuple):
+    planes: Planes
+    source: Frame
+    restart: bool
+    memories: tuple[Memory, ...]
+
+
+class _Stage:
+    def __init__(self, model: Enhancer, times: int, known: Known, memory: Memory | None) -> None:
+        self._runner = EnhancerRunner(model)
+        self._runner.memory = memory
+        self._times, self._known = times, known
+
+    def run(self, items: Iterator[_Item], skip: int) -> Iterator[_Item]:
+        """One frame behind."""
+        held: tuple[int, _Item] | None = None
+        for index, small in enumerate(items):
+            item = small._replace(planes=self._larger(small.planes))
+            if held is not None:
+                yield self._result(*held, None if item.restart else item, skip)
+            held = index, item
+        if held is not None:
+            yield self._result(*held, None, skip)
+
+    def _result(self, index: int, item: _Item, following: _Item | None, skip: int) -> _Item:
+        if index < skip:
+            return item
+        step = self._step(item)
+        planes = self._runner.run(step, None if following is None else self._step(following))
+        assert self._runner.memory is not None
+        return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
+
+    def _step(self, item: _Item) -> Step:
+        return Step(item.planes, self._known, restart=item.restart)
+
+    def _larger(self, planes: Planes) -> Planes:
+        if self._times == 1:
+            return planes
+        height, width = planes[0].shape
+        return enlarged(planes, width * self._times, height * self._times)

@@ -1,0 +1,135 @@
+"""Writing AV1 in segments that are kept until the file is whole, so that hours of work survive an interruption."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vivae.codec.obu import configuration_of
+from vivae.codec.store import described, units_of
+from vivae.media import Picture, Planes
+from vivae.media.atomic import check_target
+from vivae.media.av1 import Av1Settings, Unit, encode_av1
+from vivae.media.color import recolor
+from vivae.media.kept import Kept
+from vivae.media.packets import CodedPacket, open_packet_writer
+from vivae.tasks.common import Progress
+from vivae.tasks.restore import BEGINNING, Restored, State
+from vivae.vae.enhancing import Memory
+
+SEGMENT = 240
+"""Frames of a segment at most; each begins with a key frame."""
+Times = list[tuple[Fraction, Fraction]]
+
+
+class Work(Protocol):
+    """work(skip, state): results after the first `skip` frames, going on from the state that those left."""
+
+    def __call__(self, skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]: ...
+
+
+def write_resumably(
+    dst: str | os.PathLike[str],
+    work: Work,
+    kept: Kept,
+    *,
+    picture: Picture,
+    settings: Av1Settings,
+    threads: int,
+    total: int,
+    progress: Progress,
+    force: bool,
+    target: dict[str, Any],
+) -> int:
+    """Encode what `work` gives and write it to `dst`; finished segments of an earlier run are taken as they are.
+
+    picture: size, rate and colour of the results. target: for `open_packet_writer`. Returns the number of frames.
+    """
+    check_target(Path(dst), force)
+    segments, done, state = _state(kept)
+    rest = work(done, state)
+    progress(done, max(done, total))
+    for first in rest:
+        part = _Part(itertools.chain([first], itertools.islice(rest, SEGMENT - 1)), picture)
+        units = []
+        for unit in encode_av1(part, picture, settings, threads=threads):
+            units.append(unit)
+            progress(done + len(part.times), max(done + len(part.times), total))
+        kept.put(
+            f"segment {segments}",
+            {"units": described(units), "times": [[str(at), str(lasts)] for at, lasts in part.times]},
+            b"".join(unit.data for unit in units),
+        )
+        segments, done = segments + 1, done + len(part.times)
+        assert part.last is not None
+        _keep_state(kept, segments, done, part.last.state)
+    _join(dst, kept, segments, picture, force, target)
+    kept.remove()
+    return done
+
+
+class _Part:
+    """The pictures of a segment; notes their times and what comes last."""
+
+    def __init__(self, items: Iterable[Restored], picture: Picture) -> None:
+        self._items, self._color = items, picture.color
+        self.times: Times = []
+        self.last: Restored | None = None
+
+    def __iter__(self) -> Iterator[Planes]:
+        for item in self._items:
+            self.last = item
+            self.times.append((item.frame.time, item.frame.duration))
+            yield recolor(item.frame.planes, item.frame.color, self._color)
+
+
+def _keep_state(kept: Kept, segments: int, done: int, state: State) -> None:
+    shapes = [memory.before.shape for memory in state.memories]
+    body = b"".join(part.tobytes() for memory in state.memories for part in memory)
+    kept.put("state", {"segments": segments, "done": done, "shapes": shapes, "light": state.light}, body)
+
+
+def _state(kept: Kept) -> tuple[int, int, State]:
+    """Segments and frames that are done, and what the last of them left in mind."""
+    found = kept.get("state")
+    if found is None or any(kept.get(f"segment {index}") is None for index in range(found[0]["segments"])):
+        return 0, 0, BEGINNING
+    told, body = found
+    values, at = np.frombuffer(body, np.uint8), 0
+    memories = []
+    for shape in told["shapes"]:
+        size = int(np.prod(shape))
+        before, last = (values[at + n * size : at + (n + 1) * size].reshape(shape) for n in range(2))
+        memories.append(Memory(before, last))
+        at += 2 * size
+    return told["segments"], told["done"], State(tuple(memories), tuple(told["light"]))
+
+
+def _segment(kept: Kept, index: int) -> tuple[tuple[Unit, ...], Times]:
+    found = kept.get(f"segment {index}")
+    assert found is not None
+    told, body = found
+    return units_of(told["units"], body), [(Fraction(at), Fraction(lasts)) for at, lasts in told["times"]]
+
+
+def _join(
+    dst: str | os.PathLike[str],
+    kept: Kept,
+    segments: int,
+    picture: Picture,
+    force: bool,
+    target: dict[str, Any],
+) -> None:
+    first = _segment(kept, 0)[0][0]
+    with open_packet_writer(
+        dst, picture=picture, extradata=configuration_of(first.data), force=force, **target
+    ) as writer:
+        for index in range(segments):
+            units, times = _segment(kept, index)
+            for unit in units:
+                time, duration = times[unit.position]
+                writer.write(CodedPacket(unit.data, time, duration, unit.key))
