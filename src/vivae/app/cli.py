@@ -156,6 +156,9 @@ def compress(
     size: Annotated[
         float | None, typer.Option("--size", metavar="S", parser=amount, help="Bytes of the file: 700k, 2M.")
     ] = None,
+    target_vmaf: Annotated[
+        float | None, typer.Option("--target-vmaf", metavar="V", help="Mean VMAF to reach, 0 to 100.")
+    ] = None,
     codec: Annotated[
         str | None,
         typer.Option(
@@ -195,6 +198,7 @@ def compress(
                 ratio=ratio,
                 bitrate=bitrate,
                 size=size,
+                target_vmaf=target_vmaf,
                 codec=codec,
                 speed=speed,
                 roi=roi,
@@ -206,6 +210,7 @@ def compress(
                 end=end,
                 force=force,
                 progress=session.progress("compressing"),
+                tell=session.tell,
             )
         )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import vivae
-from vivae.app.console import Session, stderr
+from vivae.app.console import Session
 from vivae.app.options import (
     Crf,
     Debug,
@@ -109,7 +109,7 @@ def enhance(
                 end=end,
                 force=force,
                 progress=session.progress("enhancing"),
-                tell=(lambda text: None) if as_json else lambda text: stderr.print(text, soft_wrap=True),
+                tell=session.tell,
             )
         )
 

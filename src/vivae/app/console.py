@@ -94,6 +94,11 @@ class Session:
 
         return report
 
+    def tell(self, text: str) -> None:
+        """A sentence before the work starts, on stderr."""
+        if not self._as_json:
+            stderr.print(Text(text), soft_wrap=True)
+
     def show(self, result: Mapping[str, Any]) -> None:
         """Print a verb's result to stdout: JSON when asked for, else a table a person reads."""
         self._bars.stop()

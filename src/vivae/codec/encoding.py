@@ -43,6 +43,13 @@ class Job(Protocol):
     method: str
     """For messages: "with model 'base'"."""
 
+    sampled: int
+    """Frames that an estimate codes."""
+
+    @property
+    def work(self) -> float:
+        """Time that a frame of the whole takes, over that of a frame of an estimate; roughly."""
+
     @property
     def long(self) -> bool:
         """Whether estimates are much quicker than the whole."""
@@ -76,7 +83,13 @@ class SourceEncoder:
         self.src, self.vae, self.start, self.end = src, vae, start, end
         self.key_interval, self.side, self.progress = key_interval, side, progress
         self.info, self.frames = info, frames
+        self.sampled = SAMPLES * SAMPLE_FRAMES
         self.method = f"with model '{vae.config.name}'"
+
+    @property
+    def work(self) -> float:
+        """An estimate does what the whole does."""
+        return 1.0
 
     def encode(self, part: Path, units: int) -> Encoded:
         """Write the whole file at one quality."""

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +25,7 @@ from vivae.media.frames import as_seconds
 from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import read_masks
 from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.perceived import encode_to_vmaf
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import list_models, load_enhancer, load_model
 
@@ -42,6 +45,7 @@ def compress(
     ratio: float | None = None,
     bitrate: float | None = None,
     size: float | None = None,
+    target_vmaf: float | None = None,
     codec: str | None = None,
     speed: int | None = None,
     roi: str | os.PathLike[str] | None = None,
@@ -53,6 +57,7 @@ def compress(
     end: float | None = None,
     force: bool = False,
     progress: Progress = no_progress,
+    tell: Callable[[str], None] = logger.info,
 ) -> dict[str, Any]:
     """Compress a video or image.
 
@@ -62,17 +67,22 @@ def compress(
     frames over those of the file; bitrate, bits of the file for each second; size, its bytes. The last three hold for
     the whole file, sound included, are met within 3 per cent, and take several encodings, for each of which `progress`
     starts anew.
+    target_vmaf: instead, the mean VMAF to come within half a point of, by several encodings with the layered codec;
+    needs the `bench` extra.
     speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
     roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
     that is coded; around it the background is calmed before coding, so that its bits go to the object.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
     model: a VAE for the latent codec, an up-scaler for the layered one. start, end: seconds.
+    tell: called with a sentence about the size and time to expect, before the work starts.
 
     Sound, subtitles, chapters and metadata travel along. Returns what was written: size, quality, frames, bits per
     pixel and second, ratio, and the bytes of all that is not pictures (side_bytes).
     Raises InputError, FormatError, UnsupportedError (also for a size that cannot be reached), OutputError.
     """
     target = Target(quality, ratio, bitrate, size)
+    if target_vmaf is not None and (target.units is None or quality is not None):
+        raise InputError("a VMAF and another target exclude each other: give one of them")
     suffix = Path(dst).suffix.lower()
     codec = codec or ("latent" if suffix == ".vva" else "layered")
     if codec not in SUFFIXES:
@@ -88,7 +98,7 @@ def compress(
         job: Job
         kept: Kept | None = None
         if codec == "latent":
-            for name, value in (("speed", speed), ("roi", roi)):
+            for name, value in (("speed", speed), ("roi", roi), ("target_vmaf", target_vmaf)):
                 if value is not None:
                     raise InputError(
                         f"the latent codec knows no {name}: leave it out, or choose the layered codec"
@@ -118,8 +128,16 @@ def compress(
                 start=start, end=end, prepare=_prepared(roi, info), progress=progress,
             )  # fmt: skip
             name = enhancer.config.name
+        reached: dict[str, float] = {}
         try:
-            units, done = encode_to(job, target, part)
+            if target_vmaf is not None:
+                assert isinstance(job, LayeredJob)
+                units, done, reached["vmaf"] = encode_to_vmaf(
+                    job, target_vmaf, part, enhancers(model, device)
+                )
+            else:
+                tell(_expected(job, target, frames))
+                units, done = encode_to(job, target, part)
         except VivaeError:
             # Unlike one that was interrupted, a run that cannot end well is not gone on with.
             if kept is not None:
@@ -139,7 +157,7 @@ def compress(
         "bits_per_pixel": 8 * done.size / (extent.frames * extent.width * extent.height),
         "bits_per_second": round(8 * done.size / extent.seconds),
         "ratio": extent.raw_bytes / done.size,
-    }
+    } | reached
 
 
 def decompress(
@@ -258,6 +276,21 @@ def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
         )
 
     return found
+
+
+def _expected(job: Job, target: Target, frames: int) -> str:
+    """Size and time, from coding samples of a long source."""
+    if not job.long:
+        return f"{frames} frames: it is done soon."
+    began = time.monotonic()
+    units = QUALITY_UNITS // 2 if target.units is None else target.units
+    found = job.estimate(units)
+    seconds = (
+        (time.monotonic() - began) * frames / job.sampled * job.work * (1 if target.units is not None else 3)
+    )
+    size = found.size if target.units is not None else target.bytes(found.extent)
+    length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{frames} frames: about {size / 1e6:.2g} MB of pictures, in about {length}."
 
 
 def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo) -> Prepare:

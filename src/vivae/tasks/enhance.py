@@ -168,12 +168,15 @@ def _samples(
     found = []
     for index in range(SAMPLES):
         at = begin + max(0.0, finish - begin) * index / SAMPLES
-        with open_video(src, start=at) as reader:
-            found += list(itertools.islice(reader, 1))
+        try:
+            with open_video(src, start=at) as reader:
+                found += list(itertools.islice(reader, 1))
+        except InputError:
+            # No frame begins there: the last one lasts, or the file ends before it says so.
+            if not found:
+                raise
         if info.is_image:
             break
-    if not found:
-        raise InputError(f"'{src}' has no frame between {begin:g} and {finish:g} s")
     return found
 
 

@@ -1,0 +1,70 @@
+"""Meeting a perceived quality: the smallest file of the layered codec whose VMAF is what was asked for.
+
+VMAF rises with quality nearly as the logarithm of the size does, so the search for a size serves: a file that is better
+than wanted counts as too large.
+"""
+
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from vivae.codec.container import QUALITY_UNITS
+from vivae.codec.encoding import Encoded, recolored
+from vivae.codec.layered import LayeredJob
+from vivae.codec.rate import Search
+from vivae.codec.unlayered import Models, decode_layered
+from vivae.errors import InputError
+from vivae.measure.ffmpeg import vmaf_of
+from vivae.media import Picture, open_video, probe
+
+NEAR = 0.5
+"""Points of VMAF by which the target may be missed."""
+DOUBLING = 10.0
+"""Points that count as twice too good."""
+SLOPE = 7.0 / QUALITY_UNITS
+TRIES = 7
+SPANS, SPAN_SECONDS = 4, 4
+"""What is judged of a longer video."""
+
+
+def encode_to_vmaf(job: LayeredJob, wanted: float, part: Path, models: Models) -> tuple[int, Encoded, float]:
+    """Write the file whose mean VMAF (v0.6.1) comes nearest; its quality in units of a file, what it is, and its VMAF.
+
+    Raises InputError for a target beyond 0 to 100, UnsupportedError without the `bench` extra.
+    """
+    if not 0 < wanted < 100:
+        raise InputError(f"the VMAF to reach must lie between 0 and 100, not at {wanted:g}")
+    done: dict[int, tuple[Encoded, float]] = {}
+
+    def excess(units: int) -> float:
+        found = job.encode(part, units)
+        done[units] = found, perceived(job, part, models)
+        return float(2 ** ((done[units][1] - wanted) / DOUBLING))
+
+    tolerance = 2 ** (NEAR / DOUBLING) - 1
+    first = round(QUALITY_UNITS * min(max((wanted - 20) / 80, 0.05), 0.9))
+    units = Search(excess, tolerance, SLOPE).run(first, TRIES)
+    if units != next(reversed(done)):
+        excess(units)
+    return units, *done[units]
+
+
+def perceived(job: LayeredJob, part: Path, models: Models) -> float:
+    """Mean VMAF of a file against its source, over spans of a long one."""
+    info = probe(part)
+    begin = Fraction(job.start or 0)
+    length = float(info.duration)
+    count = 1 if length <= SPANS * SPAN_SECONDS else SPANS
+    scores = []
+    for span in range(count):
+        at = None if count == 1 else Fraction(round(length * (span + 0.5) / count - SPAN_SECONDS / 2))
+        with open_video(job.src, start=begin + (at or 0), end=job.end) as reader:
+            frames = max(2, round(SPAN_SECONDS * float(info.fps))) if count > 1 else None
+            picture = Picture(reader.info.width, reader.info.height, reader.info.fps, reader.info.color)
+            shown = islice(decode_layered(part, info, models, start=at), frames)
+            clean = recolored(islice(reader, frames), info.color)
+            score = vmaf_of(picture, clean, shown, threads=job.threads)
+            scores.append(score.vmaf)
+    return float(np.mean(scores))

@@ -1,0 +1,206 @@
+"""Enhancing real clips in small pictures: better than what came in, the same however it is interrupted."""
+
+from fractions import Fraction
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from vivae.errors import InputError
+from vivae.measure.condition import measure_condition, noise_of
+from vivae.measure.quality import compare_clips
+from vivae.media import Frame, open_video, open_writer, probe
+from vivae.media.resample import Shrinker
+from vivae.tasks import resuming
+from vivae.tasks.enhance import enhance
+from vivae.tasks.restore import Plan, Restorer, advised
+from vivae.train.degrade import through_codec
+from vivae.train.disturb import blurred, with_noise
+from vivae.vae.zoo import load_enhancer
+
+SIZE = (192, 96)
+
+
+def like(frame, planes):
+    return Frame(*planes, frame.time, frame.duration, frame.color)
+
+
+@pytest.fixture(scope="module")
+def clean(bikes):
+    frames = []
+    with open_video(bikes) as reader:
+        for number, frame in enumerate(islice(reader, 10)):
+            rgb = cv2.resize(frame.to_rgb(), SIZE, interpolation=cv2.INTER_AREA)
+            frames.append(Frame.from_rgb(rgb, time=Fraction(number, 25), duration=Fraction(1, 25)))
+    return frames
+
+
+@pytest.fixture(scope="module")
+def noisy(clean):
+    rng = np.random.default_rng(1)
+    return [like(frame, with_noise(frame.planes, 25, rng, frame.color)) for frame in clean]
+
+
+def write(path, frames, **options):
+    width, height = frames[0].width, frames[0].height
+    lossless = {"codec": "h264", "lossless": True} if path.suffix != ".y4m" else {}
+    with open_writer(
+        path, width=width, height=height, fps=Fraction(25), color=frames[0].color, **lossless, **options
+    ) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def read(path):
+    with open_video(path) as reader:
+        return list(reader)
+
+
+def gain(clean, before, after):
+    return compare_clips(clean, after)[0].psnr_yuv - compare_clips(clean, before)[0].psnr_yuv
+
+
+def test_noise_goes_and_what_was_measured_is_told(clean, noisy, tmp_path):
+    source = write(tmp_path / "noisy.y4m", noisy)
+    said = []
+    told = enhance(source, tmp_path / "out.y4m", denoise="auto", tell=said.append)
+    assert 18 < told["measured"]["noise"] < 32
+    assert gain(clean, noisy, read(tmp_path / "out.y4m")) > 3
+    assert any("noise" in text for text in said)
+    assert any("frames a second" in text or "moment" in text for text in said)
+
+
+def test_without_treatments_it_does_what_is_needed(noisy, clean, tmp_path):
+    source = write(tmp_path / "noisy.y4m", noisy)
+    told = enhance(source, tmp_path / "out.y4m")
+    assert any("noise" in words for words in told["done"])
+    assert gain(clean, noisy, read(tmp_path / "out.y4m")) > 3
+
+
+def test_traces_of_a_codec_go(clean):
+    color = clean[0].color
+    poor = [
+        like(frame, planes)
+        for frame, planes in zip(
+            clean, through_codec((f.planes for f in clean), *SIZE, "mpeg2video", 16), strict=True
+        )
+    ]
+    better = list(
+        Restorer(Plan(deblock=True), load_enhancer("enhance")).run((f, not n) for n, f in enumerate(poor))
+    )
+    assert better[0].frame.color == color
+    assert gain(clean, poor, [item.frame for item in better]) > 0.1
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_it_scales_up_better_than_a_bicubic_filter(clean, times, tmp_path):
+    shrinker = Shrinker(SIZE[0] // times, SIZE[1] // times)
+    small = [like(frame, shrinker(frame.planes)) for frame in clean]
+    source = write(tmp_path / "small.y4m", small)
+    told = enhance(source, tmp_path / "out.y4m", scale=times)
+    assert (told["width"], told["height"]) == SIZE
+    plain = [
+        like(
+            frame,
+            tuple(
+                cv2.resize(p, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) for p in frame.planes
+            ),
+        )
+        for frame in small
+    ]
+    assert gain(clean, plain, read(tmp_path / "out.y4m")) > 0
+
+
+def test_light_is_steady_and_keeps_the_order_of_tones(clean, tmp_path):
+    dark = [
+        like(f, ((16 + (f.y.astype(int) - 16) // 5).clip(16, 235).astype(np.uint8), f.u, f.v)) for f in clean
+    ]
+    enhance(write(tmp_path / "dark.y4m", dark), tmp_path / "out.y4m", light=True)
+    bright = read(tmp_path / "out.y4m")
+    means = [float(frame.y.mean()) for frame in bright]
+    assert means[0] > dark[0].y.mean() + 20
+    assert np.ptp(means) < 3 + 5 * np.ptp([float(frame.y.mean()) for frame in dark])
+    assert np.corrcoef(bright[5].y.ravel(), dark[5].y.ravel())[0, 1] > 0.9
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same(noisy, tmp_path, monkeypatch):
+    monkeypatch.setattr(resuming, "SEGMENT", 4)
+    source = write(tmp_path / "noisy.mkv", noisy)
+    enhance(source, tmp_path / "whole.mp4", denoise=25, light=True)
+
+    def stop(done, total):
+        if done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enhance(source, tmp_path / "a.mp4", denoise=25, light=True, progress=stop)
+    assert not (tmp_path / "a.mp4").exists()
+    seen = []
+    enhance(
+        source, tmp_path / "a.mp4", denoise=25, light=True, progress=lambda done, total: seen.append(done)
+    )
+    assert seen[0] == 8
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "noisy.mkv", "whole.mp4"]
+
+
+def test_nothing_passes_a_cut(noisy):
+    network = load_enhancer("enhance")
+    other = [like(f, tuple(np.ascontiguousarray(255 - p) for p in f.planes)) for f in noisy[:4]]
+    plan = Plan(noise=25)
+    alone = [i.frame for i in Restorer(plan, network).run((f, not n) for n, f in enumerate(noisy[4:]))]
+    both = [*other, *noisy[4:]]
+    joined = [i.frame for i in Restorer(plan, network).run((f, n in (0, 4)) for n, f in enumerate(both))]
+    for a, b in zip(alone, joined[4:], strict=True):
+        assert all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
+
+
+def test_sound_and_times_come_along_and_a_preview_stands_side_by_side(bunny, tmp_path):
+    told = enhance(bunny, tmp_path / "out.mp4", denoise=3, start=1, end=1.3)
+    made = probe(tmp_path / "out.mp4")
+    assert made.audio
+    assert made.estimated_frames == told["frames"] == 8
+    told = enhance(bunny, tmp_path / "preview.mkv", deblock=True, preview=5.1)
+    assert told["width"] == 2 * 1280
+    assert probe(tmp_path / "preview.mkv").width == 2560
+
+
+@pytest.mark.parametrize("size", [(33, 17), (2, 2)])
+def test_odd_and_tiny_pictures(clean, size, tmp_path):
+    frames = [
+        Frame.from_rgb(f.to_rgb()[: size[1], : size[0]], time=f.time, duration=f.duration) for f in clean[:2]
+    ]
+    told = enhance(
+        write(tmp_path / "a.y4m", frames), tmp_path / "b.y4m", denoise=10, scale=2, deblock=True, light=True
+    )
+    assert (told["width"], told["height"]) == (2 * size[0], 2 * size[1])
+    assert len(read(tmp_path / "b.y4m")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"scale": 5}, "scale"), ({"denoise": 200.0}, "noise"), ({"preset": "quick"}, "preset")],
+)
+def test_bad_requests_are_refused_by_name(bikes, tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        enhance(bikes, tmp_path / "out.mp4", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sigma", [5, 15, 40])
+def test_noise_is_measured(clean, sigma):
+    rng = np.random.default_rng(0)
+    found = [noise_of(like(frame, with_noise(frame.planes, sigma, rng, frame.color))) for frame in clean[:3]]
+    assert np.median(found) == pytest.approx(sigma, rel=0.3)
+
+
+def test_advice_follows_the_condition(bikes, clean, noisy):
+    info = probe(bikes)
+    assert advised(measure_condition(noisy, info)).noise > 15
+    assert advised(measure_condition(clean, info)).noise < 8
+    soft = [like(frame, blurred(frame.planes, 2.0)) for frame in clean]
+    assert advised(measure_condition(soft, info)).blur > advised(measure_condition(clean, info)).blur
+    dark = [like(frame, (frame.y // 6 + 14, frame.u, frame.v)) for frame in clean]
+    assert advised(measure_condition(dark, info)).light
