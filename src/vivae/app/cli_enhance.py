@@ -35,6 +35,14 @@ def noise(text: str) -> float | Literal["auto"]:
         raise typer.BadParameter(f"{text!r} is neither auto nor a number of code values") from None
 
 
+def times(text: str | int) -> int:
+    """A factor such as 2x."""
+    try:
+        return int(str(text).removesuffix("x"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no factor: write 2x or 4x") from None
+
+
 @app.command()
 def enhance(
     source: Source,
@@ -58,6 +66,10 @@ def enhance(
         bool, typer.Option("--light", help="Brighten dark and flat footage, without flicker.")
     ] = False,
     deblur: Annotated[bool, typer.Option("--deblur", help="Sharpen soft focus.")] = False,
+    rate: Annotated[
+        int,
+        typer.Option("--fps", metavar="2x|4x", parser=times, help="2 or 4 times as many frames a second."),
+    ] = 1,
     auto: Annotated[
         bool,
         typer.Option(
@@ -97,6 +109,7 @@ def enhance(
                 scale=scale,
                 light=light,
                 deblur=deblur,
+                rate=rate,
                 auto=auto,
                 preset=preset,  # type: ignore[arg-type]
                 preview=preview,

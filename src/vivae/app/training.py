@@ -14,6 +14,7 @@ from torch import nn
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
+from vivae.train.between_lesson import BetweenLesson, TripletSampler
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
@@ -21,7 +22,7 @@ from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
-from vivae.train.recipe import AnyRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
+from vivae.train.recipe import AnyRecipe, BetweenRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
@@ -102,34 +103,16 @@ def _train(
         if progress:
             progress("training", step, steps)
 
-    lesson: Lesson
     windows: list[Window] = []
+    share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
     if isinstance(recipe, Recipe):
         windows = evaluation_windows(dataset.test, recipe.data.crop, TEST_WINDOWS)
-        lesson = VAELesson(recipe, _new_vae(recipe), [window.frames[None] for window in windows])
-
-        def sampler(stage: Stage) -> Batches:
-            return ClipSampler(
-                dataset.train, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
-            )
+        lesson, sampler = _vae_lesson(recipe, dataset, windows, share)
+    elif isinstance(recipe, BetweenRecipe):
+        lesson, sampler = _between_lesson(recipe, dataset, share)
     else:
-        pairs, tests = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
-        model = _new_enhancer(recipe, dataset.train)
-        frames = recipe.stages[-1].frames
-        share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
-        if recipe.disturb.shares:
-            chosen = MixedSampler(
-                dataset.test, tests, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
-            )
-            lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
-
-            def sampler(stage: Stage) -> Batches:
-                return MixedSampler(dataset.train, pairs, recipe.data, recipe.disturb, stage, **share)
-        else:
-            lesson = EnhanceLesson(model, pair_windows(tests, recipe.data.crop, frames, TEST_PAIRS))
-
-            def sampler(stage: Stage) -> Batches:
-                return PairSampler(pairs, recipe.data, stage, **share)
+        pairs = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
+        lesson, sampler = _enhance_lesson(recipe, dataset, pairs, share)
 
     run = Training(recipe, lesson, sampler, folder, dataset.identity, workers, stepped)
     if resume:
@@ -138,6 +121,39 @@ def _train(
     if not workers.leads:
         return {}
     return _finish(trained, run, dataset, windows, folder, told("testing"))
+
+
+Taught = tuple[Lesson, Callable[[Stage], Batches]]
+
+
+def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Taught:
+    lesson = VAELesson(recipe, _new_vae(recipe), [window.frames[None] for window in windows])
+    return lesson, lambda stage: ClipSampler(dataset.train, recipe.data, stage, **share)
+
+
+def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
+    chosen = TripletSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
+    model = _new_enhancer(recipe, dataset.train)
+    lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
+    return lesson, lambda stage: TripletSampler(dataset.train, recipe.data, recipe.gaps, stage, **share)
+
+
+def _enhance_lesson(
+    recipe: EnhancerRecipe, dataset: Dataset, pairs: tuple[list[Pair], list[Pair]], share: dict[str, int]
+) -> Taught:
+    model = _new_enhancer(recipe, dataset.train)
+    train, test = pairs
+    frames = recipe.stages[-1].frames
+    if not recipe.disturb.shares:
+        lesson = EnhanceLesson(model, pair_windows(test, recipe.data.crop, frames, TEST_PAIRS))
+        return lesson, lambda stage: PairSampler(train, recipe.data, stage, **share)
+    chosen = MixedSampler(
+        dataset.test, test, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
+    )
+    lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
+    return lesson, lambda stage: MixedSampler(
+        dataset.train, train, recipe.data, recipe.disturb, stage, **share
+    )
 
 
 def _new_vae(recipe: Recipe) -> VideoVAE:
@@ -149,7 +165,7 @@ def _new_vae(recipe: Recipe) -> VideoVAE:
     return model
 
 
-def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
+def _new_enhancer(recipe: EnhancerRecipe | BetweenRecipe, passages: list[Passage]) -> Enhancer:
     config = recipe.model
     if config.scene_features:
         config = config.model_copy(update={"scene_size": camera_size(passages)})
@@ -233,7 +249,7 @@ def _finish(
         "minutes": round(run.plan["seconds"] / 60, 2),
         "left_out": [record.path for record in dataset.records if record.problem],
     }
-    if isinstance(recipe, EnhancerRecipe):
+    if not isinstance(recipe, Recipe):
         return told | run.evaluate()
     return told | _sheet(path, run, recipe, notes, windows, folder, progress)
 

@@ -26,13 +26,14 @@ from vivae.measure.warping import warping_error
 from vivae.media import Frame, Planes
 from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
+from vivae.tasks.bench_between import between
 from vivae.tasks.restore import Plan, Restorer
 from vivae.train.degrade import through_av1, through_codec
 from vivae.train.disturb import with_noise
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import load_enhancer
 
-PARTS = ("noise", "coded", "scale", "speed")
+PARTS = ("noise", "coded", "scale", "between", "speed")
 SIGMAS = (20, 30, 50)
 SLOW_FRAMES = 3
 """Of each clip, for the filter that takes seconds for each."""
@@ -85,6 +86,11 @@ def bench_enhance(
         if "scale" in wanted:
             take = partial(_scale, clip, frames, network, networks)
             jobs += [("scale", clip.name, partial(own.get, f"scale-{clip.name}", clip.path, take))]
+        if "between" in wanted:
+            middle = load_enhancer("between")
+            seen = bench.Records(folder, shared | {"model": middle.hash})
+            take = partial(between, clip, frames, middle)
+            jobs += [("between", clip.name, partial(seen.get, f"between-{clip.name}", clip.path, take))]
     if "speed" in wanted:
         jobs += [("speed", "848x480", partial(_speed, chosen[0], network))]
     found: dict[str, Record] = {part: {} for part in wanted}
@@ -320,6 +326,12 @@ def tables(result: Record) -> str:
         }
         parts.append(f"## Scaled up {times} times: PSNR of luma in dB\n")
         parts.append(bench.markdown_table(["clip", *names], scores, [2] * len(names)))
+    found = result.get("between", {})
+    if found:
+        methods = list(next(iter(found.values())))
+        scores = {clip: [told[name] for name in methods] for clip, told in found.items()}
+        parts.append("## Every second frame left out and found again: PSNR-YUV in dB\n")
+        parts.append(bench.markdown_table(["clip", *methods], scores, [2] * len(methods)))
     for speeds in result.get("speed", {}).values():
         parts.append("## Speed at 848x480, frames a second\n")
         parts.append(bench.markdown_table(["", "fps"], {name: [fps] for name, fps in speeds.items()}, [1]))

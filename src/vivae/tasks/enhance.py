@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,6 @@ from vivae.media.writer import CONTAINERS
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised
 from vivae.tasks.resuming import write_resumably
-from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import load_enhancer
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def enhance(
     scale: int = 1,
     light: bool = False,
     deblur: bool = False,
+    rate: int = 1,
     auto: bool = False,
     preset: Preset = "fast",
     preview: float | None = None,
@@ -78,6 +79,8 @@ def enhance(
     """
     if scale not in (1, 2, 3, 4):
         raise InputError(f"the scale must be 1, 2, 3 or 4, not {scale}")
+    if rate not in (1, 2, 4):
+        raise InputError(f"the rate must be 1, 2 or 4 times the source's, not {rate}")
     if preset not in MODELS:
         raise InputError(f"there is no preset '{preset}': choose fast or best")
     if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
@@ -88,17 +91,19 @@ def enhance(
     if preview is not None:
         start, end = preview, preview + PREVIEW_SECONDS
     condition = measure_condition(_samples(src, info, start, end), info)
-    asked = bool(denoise is not None or deblock or scale > 1 or light or deblur)
+    asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
     plan = _plan(condition, denoise, deblock, scale, light, deblur, auto=auto or not asked)
+    plan = replace(plan, rate=rate)
     network = load_enhancer(model or MODELS[preset], device=device)
-    total = expected_frames(info, start, end)
+    middle = load_enhancer("between", device=device) if rate > 1 else None
+    total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
     tell(f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}.")
-    tell(_duration(src, plan, network, total, start))
+    tell(_duration(src, partial(Restorer, plan, network, middle=middle), total, start))
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
-    picture = Picture(width, height, info.fps, info.color, info.sar)
+    picture = Picture(width, height, info.fps * rate, info.color, info.sar)
     target: dict[str, Any] = {
-        "time_base": info.time_base,
+        "time_base": info.time_base / rate,
         "copy_from": src,
         "start": start,
         "end": end,
@@ -108,7 +113,7 @@ def enhance(
 
     def work(skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]:
         with open_video(src, start=start, end=end) as reader:
-            yield from Restorer(plan, network, state).run(with_cuts(reader), skip)
+            yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate)
 
     if resumable:
         circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf}"
@@ -123,9 +128,9 @@ def enhance(
             crf = USUAL_CRF
         frames: Iterator[Frame] = (item.frame for item in work())
         if preview is not None:
-            frames = _beside(src, start, end, frames)
+            frames = _beside(src, start, end, frames, rate)
         with open_writer(
-            dst, width=width, height=height, fps=info.fps, color=info.color, sar=info.sar, codec=codec, crf=crf,
+            dst, width=width, height=height, fps=info.fps * rate, color=info.color, sar=info.sar, codec=codec, crf=crf,
             threads=threads, force=force, **target,
         ) as writer:  # fmt: skip
             for frame in frames:
@@ -194,12 +199,12 @@ def _listed(words: list[str]) -> str:
 
 
 def _duration(
-    src: str | os.PathLike[str], plan: Plan, network: Enhancer, total: int, start: float | None
+    src: str | os.PathLike[str], restorer: Callable[[], Restorer], total: int, start: float | None
 ) -> str:
     """How long the work may take, from doing the first second of it."""
     began, count = 0.0, -1
     with open_video(src, start=start) as reader:
-        for _ in Restorer(plan, network).run(with_cuts(reader)):
+        for _ in restorer().run(with_cuts(reader)):
             count += 1
             if not count:  # the first frame sets everything up
                 began = time.monotonic()
@@ -214,11 +219,12 @@ def _duration(
 
 
 def _beside(
-    src: str | os.PathLike[str], start: float | None, end: float | None, results: Iterator[Frame]
+    src: str | os.PathLike[str], start: float | None, end: float | None, results: Iterator[Frame], rate: int
 ) -> Iterator[Frame]:
     """The source, scaled to the result's size, and the result, with a white line between."""
     with open_video(src, start=start, end=end) as reader:
-        for original, result in zip(reader, results, strict=True):
+        originals = (frame for frame in reader for _ in range(rate))
+        for original, result in zip(originals, results, strict=True):
             shown = [
                 np.concatenate([_fitted(before, after), after], 1)
                 for before, after in zip(original.planes, result.planes, strict=True)

@@ -12,6 +12,7 @@ from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
 from vivae.media.light import Light
 from vivae.media.resample import enlarged
+from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
 
@@ -32,6 +33,8 @@ class Plan:
     blur: float = 0.0
     """Deviation in pixels to undo; 0 for none."""
     light: bool = False
+    rate: int = 1
+    """Times as many frames a second: 1, 2 or 4."""
 
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
@@ -55,6 +58,8 @@ class Plan:
             told.append(f"make it {self.scale} times wider and higher")
         if self.light:
             told.append("brighten it")
+        if self.rate > 1:
+            told.append(f"show {self.rate} times as many frames a second")
         return told
 
 
@@ -86,9 +91,16 @@ class Restored(NamedTuple):
 
 
 class Restorer:
-    """A plan carried out along a video. state: of another run, for this one to go on as it."""
+    """A plan carried out along a video. state: of another run, for this one to go on as it.
 
-    def __init__(self, plan: Plan, model: Enhancer, state: State = BEGINNING) -> None:
+    middle: the model of frames between others, where the plan wants more of them.
+    """
+
+    def __init__(
+        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: Enhancer | None = None
+    ) -> None:
+        self._rate = plan.rate
+        self._interpolator = None if middle is None else Interpolator(middle)
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
@@ -101,6 +113,26 @@ class Restorer:
 
         skip: so many first frames were restored by another run, and are only looked at.
         """
+        held: Restored | None = None
+        for item, restart in self._restored(frames, skip):
+            if held is not None:
+                yield from self._spread(held, None if restart else item)
+            held = item
+        if held is not None:
+            yield from self._spread(held, None)
+
+    def _spread(self, item: Restored, following: Restored | None) -> Iterator[Restored]:
+        """A frame and those between it and the next; at the end of a shot it is repeated."""
+        length = item.frame.duration / self._rate
+        pictures = [item.frame.planes] * self._rate
+        if following is not None and self._interpolator is not None:
+            halvings = self._rate.bit_length() - 1
+            pictures[1:] = self._interpolator.filled(item.frame.planes, following.frame.planes, halvings)
+        for index, planes in enumerate(pictures):
+            frame = Frame(*planes, item.frame.time + index * length, length, item.frame.color)
+            yield Restored(frame, item.state)
+
+    def _restored(self, frames: Iterable[tuple[Frame, bool]], skip: int) -> Iterator[tuple[Restored, bool]]:
         stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
         for stage in self._stages:
             stream = stage.run(stream, skip)
@@ -113,7 +145,7 @@ class Restorer:
                 planes = self._light(planes, source.color, restart=item.restart)
                 light = self._light.curve
             frame = Frame(*planes, source.time, source.duration, source.color)
-            yield Restored(frame, State(item.memories, light))
+            yield Restored(frame, State(item.memories, light)), item.restart
 
 
 class _Item(NamedTuple):

@@ -219,7 +219,17 @@ class EnhancerRecipe(CommonRecipe):
     disturb: DisturbSettings = DisturbSettings()
 
 
-AnyRecipe = Recipe | EnhancerRecipe
+class BetweenRecipe(CommonRecipe):
+    """The training of an `Enhancer` that finds the frame between two others."""
+
+    kind: Literal["between"] = "between"
+    model: EnhancerConfig = EnhancerConfig(name="between", blends=True)
+    gaps: tuple[int, ...] = (1, 1, 2)
+    """Frames from either of the two to the one between, as often as each is drawn."""
+
+
+AnyRecipe = Recipe | EnhancerRecipe | BetweenRecipe
+KINDS: dict[str, type[AnyRecipe]] = {"vae": Recipe, "enhancer": EnhancerRecipe, "between": BetweenRecipe}
 
 
 def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> AnyRecipe:
@@ -244,7 +254,7 @@ def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> An
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = value
-    kind: type[AnyRecipe] = EnhancerRecipe if raw.get("kind") == "enhancer" else Recipe
+    kind = KINDS.get(str(raw.get("kind", "vae")), Recipe)
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

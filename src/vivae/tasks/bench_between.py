@@ -1,0 +1,44 @@
+"""Frames between others measured: every second frame is left out, found again, and compared with what it was."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vivae.measure.bench import BenchClip, Record
+from vivae.measure.quality import compare
+from vivae.media import Frame, Planes, pack, unpack
+from vivae.vae.between import Interpolator, met_half_way
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.enhancing import evened
+from vivae.vae.motion import Motion
+
+
+def between(wanted: BenchClip, frames: int, middle: Enhancer) -> Record:
+    """PSNR-YUV in dB of the frames that were left out, by each method."""
+    clip = wanted.load(frames)
+    interpolator, motion = Interpolator(middle), Motion()
+
+    def warped(before: Planes, after: Planes) -> Planes:
+        height, width = before[0].shape
+        met = met_half_way(motion, evened(pack(before)), evened(pack(after))).present
+        return unpack(met[:, : -(-height // 4), : -(-width // 4)], height, width)
+
+    methods: dict[str, Callable[[Planes, Planes], Planes]] = {
+        "mean of the two": _mean,
+        "moved by DIS flow": warped,
+        "vivae": interpolator.between,
+    }
+    scores: dict[str, list[float]] = {name: [] for name in methods}
+    for index in range(1, len(clip.frames) - 1, 2):
+        before, missing, after = clip.frames[index - 1 : index + 2]
+        for name, method in methods.items():
+            made = Frame(*method(before.planes, after.planes), missing.time, missing.duration, missing.color)
+            scores[name].append(compare(missing, made).psnr_yuv)
+    return {name: float(np.mean(found)) for name, found in scores.items()}
+
+
+def _mean(before: Planes, after: Planes) -> Planes:
+    y, u, v = (
+        ((a.astype(np.uint16) + b + 1) >> 1).astype(np.uint8) for a, b in zip(before, after, strict=True)
+    )
+    return y, u, v

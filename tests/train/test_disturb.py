@@ -1,0 +1,123 @@
+"""Crops disturbed as they are drawn: noise, small size, blur, and pairs of codecs."""
+
+import numpy as np
+import pytest
+
+from vivae.errors import InputError
+from vivae.media import unpack
+from vivae.train.between_lesson import BetweenLesson, TripletSampler
+from vivae.train.dataset import Passage
+from vivae.train.degrade import make_pairs, through_codec
+from vivae.train.disturb import MixedSampler, disturbed, with_noise
+from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.recipe import DataSettings, DegradeSettings, DisturbSettings, Stage, load_recipe
+from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
+
+TINY = EnhancerConfig(
+    name="tiny", widths=(8, 8), depths=(0, 0), attributes=("noise", "shrink", "coded", "blur"), blends=True
+)
+
+
+@pytest.fixture(scope="module")
+def passage(tmp_path_factory):
+    """Smooth waves that travel, (12, 24, 16, 24)."""
+    rows, columns = np.mgrid[:64, :96]
+    frames = []
+    for step in range(12):
+        y = 120 + 60 * np.sin((columns + 2 * step) / 9) * np.cos(rows / 7)
+        blocks = y.reshape(16, 4, 24, 4).transpose(1, 3, 0, 2).reshape(16, 16, 24)
+        chroma = np.full((8, 16, 24), 120.0)
+        frames.append(np.concatenate([blocks, chroma]))
+    array = np.rint(frames).astype(np.uint8)
+    path = tmp_path_factory.mktemp("passage") / "waves.packed"
+    path.write_bytes(array.tobytes())
+    return Passage(path, array.shape, 0, len(array), "waves")
+
+
+def test_noise_has_the_deviation_asked_for():
+    rng = np.random.default_rng(0)
+    grey = (
+        np.full((64, 64), 126, np.uint8),
+        np.full((32, 32), 128, np.uint8),
+        np.full((32, 32), 128, np.uint8),
+    )
+    noisy = with_noise(grey, 20, rng)
+    assert noisy[0].std() == pytest.approx(20 * 0.574, rel=0.1)
+    assert noisy[1].std() < noisy[0].std()
+
+
+@pytest.mark.parametrize("kind", ["noise", "shrink", "blur"])
+def test_each_disturbance_is_told_of(passage, kind):
+    settings = DisturbSettings(shares={kind: 1.0}, light_share=1.0)
+    clean = np.asarray(passage.frames[:3])
+    made, known = disturbed(clean, settings, kind, np.random.default_rng(2))
+    assert made.shape == clean.shape
+    assert made.dtype == np.uint8
+    assert np.abs(made.astype(int) - clean).mean() > 0.3
+    assert {"noise": known.noise > 0, "shrink": known.shrink > 1, "blur": known.blur > 0}[kind]
+    again, _ = disturbed(clean, settings, kind, np.random.default_rng(2))
+    assert np.array_equal(made, again)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video", "mpeg4", "mjpeg"])
+def test_every_codec_gives_all_frames_in_order(passage, codec):
+    frames = [unpack(frame, 64, 96) for frame in passage.frames]
+    fine, coarse = (
+        np.mean([np.abs(a[0].astype(int) - b[0]).mean() for a, b in zip(
+            frames, through_codec(iter(frames), 96, 64, codec, quality), strict=True)])
+        for quality in (4, 30)
+    )  # fmt: skip
+    assert fine < coarse < 20
+
+
+def test_batches_do_not_depend_on_the_number_of_processes(passage, tmp_path):
+    degrade = DegradeSettings(codecs=("mpeg4",), shrinks=(1,), variants=1, frames=8)
+    pairs = make_pairs([passage], degrade, tmp_path)
+    data, disturb = DataSettings(crop=32), DisturbSettings(shares={"noise": 0.4, "shrink": 0.3})
+    stage = Stage(batch=4, frames=3)
+    whole = MixedSampler([passage], pairs, data, disturb, stage, seed=1)(5)
+    halves = [
+        MixedSampler([passage], pairs, data, disturb, stage, seed=1, rank=rank, world=2)(5) for rank in (0, 1)
+    ]
+    assert whole.degraded.shape == (4, 4, 24, 8, 8)
+    assert whole.clean.shape == (4, 3, 24, 8, 8)
+    assert np.array_equal(whole.degraded, np.concatenate([half.degraded for half in halves]))
+    assert np.array_equal(whole.known, np.concatenate([half.known for half in halves]))
+
+
+def test_a_lesson_of_mixed_crops_has_a_gradient(passage, tmp_path):
+    sampler = MixedSampler(
+        [passage],
+        [],
+        DataSettings(crop=32),
+        DisturbSettings(shares={"noise": 1.0}),
+        Stage(batch=2, frames=2),
+        seed=0,
+    )
+    lesson = EnhanceLesson(Enhancer(TINY), [sampler(0)])
+    loss, told = lesson.module(None)(*lesson.batch(sampler(1), 0, None))
+    loss.backward()
+    assert told["gain_db"].abs() < 3
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.enhancer.parameters())
+    assert set(lesson.evaluate(lesson.enhancer)) == {"test_loss", "test_gain_db"}
+
+
+def test_a_lesson_of_middles_has_a_gradient(passage):
+    sampler = TripletSampler([passage], DataSettings(crop=32), (1, 2), Stage(batch=2, frames=1), seed=0)
+    assert sampler(0).shape == (2, 3, 24, 8, 8)
+    lesson = BetweenLesson(Enhancer(TINY), [sampler(0)])
+    loss, _ = lesson.module(None)(*lesson.batch(sampler(1), 0, None))
+    loss.backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.enhancer.parameters())
+
+
+def test_what_is_known_is_told_in_the_order_of_the_model():
+    known = Known(noise=25, shrink=2, coded=1, blur=1)
+    assert known.attributes(("shrink", "noise", "blur", "coded")) == [1, 0.5, 0.5, 1]
+
+
+def test_shares_above_one_are_refused(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("kind: enhancer\ndisturb: {shares: {noise: 0.8, blur: 0.4}}\n")
+    with pytest.raises(InputError, match="at most 1"):
+        load_recipe(path)
