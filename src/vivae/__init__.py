@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vivae.app.demo import demo as demo
     from vivae.app.doctor import doctor as doctor
     from vivae.app.training import train as train
+    from vivae.app.tuning import tune as tune
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
@@ -48,6 +49,7 @@ _PLACES = {
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
     "train": "vivae.train",
+    "tune": "vivae.app.tuning",
 }
 
 __all__ = list(_PLACES)

@@ -82,6 +82,39 @@ def train(
 
 
 @app.command()
+def tune(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe's path, or a shipped one's name.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="A folder with videos and images.")],
+    trials: Annotated[int, typer.Option("--trials", min=1, help="In all, earlier ones counted.")] = 20,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="Of each trial.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of each trial.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the study. [default: tuning/NAME]"),
+    ] = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find the settings that suit a recipe on your footage; the same command in two shells makes two workers."""
+    kept = "The trials so far are kept: run the same command again to go on."
+    with Session(as_json, kept=kept) as session:
+        session.show(
+            vivae.tune(
+                recipe,
+                data,
+                trials=trials,
+                minutes=minutes,
+                steps=steps,
+                output=output,
+                progress=session.share_progress(),
+            )
+        )
+
+
+@app.command()
 def demo(
     output: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="Folder for the report and its files.")

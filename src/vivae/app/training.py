@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ TEST_WINDOWS = 12
 TEST_PAIRS = 24
 Report = Callable[[str, int, int | None], None]
 """Progress: what is being done, how far, of how many."""
+Watch = Callable[[int, int, dict[str, float]], None]
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -62,31 +63,39 @@ def train(
     resume: bool = False,
     force: bool = False,
     device: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
     progress: Report | None = None,
 ) -> dict[str, Any]:
     """Train a model on the footage under `data`.
 
     recipe: a path or a shipped name. output: the folder for all that is made, runs/NAME unless said; it is then a model
     for every other verb. minutes, steps: instead of the recipe's budget. resume: go on from the folder's checkpoint.
-    force: start anew in a folder that holds a training.
+    force: start anew in a folder that holds a training. overrides: dotted names of the recipe's settings, such as
+    "optimiser.learning_rate", to values. watch: called after every step with it, their number, and the latest figures.
     Returns the mean figures of the test half. Raises InputError, VivaeError, and Interrupted after Ctrl-C, with a
     checkpoint written.
     """
-    overrides = {"budget.minutes": minutes, "budget.steps": steps}
-    chosen = load_recipe(
-        find_recipe(recipe), {key: value for key, value in overrides.items() if value is not None}
-    )
+    budget = {"budget.minutes": minutes, "budget.steps": steps}
+    given = {key: value for key, value in budget.items() if value is not None}
+    chosen = load_recipe(find_recipe(recipe), {**(overrides or {}), **given})
     folder = Path(output) if output is not None else Path("runs") / chosen.model.name
     if resume and not (folder / FILE).is_file():
         raise InputError(f"{folder} holds no checkpoint to resume")
     if not resume and not force and (folder / FILE).is_file():
         raise InputError(f"{folder} holds a training: --resume goes on with it, --force starts anew")
     with join_workers(device) as workers:
-        return _train(chosen, Path(data), folder, resume, workers, progress if workers.leads else None)
+        return _train(chosen, Path(data), folder, resume, workers, progress if workers.leads else None, watch)
 
 
 def _train(
-    recipe: AnyRecipe, data: Path, folder: Path, resume: bool, workers: Workers, progress: Report | None
+    recipe: AnyRecipe,
+    data: Path,
+    folder: Path,
+    resume: bool,
+    workers: Workers,
+    progress: Report | None,
+    watch: Watch | None,
 ) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,9 +108,11 @@ def _train(
     dataset = _prepare(data, recipe, folder, workers, told("reading clips"))
     torch.manual_seed(recipe.seed)
 
-    def stepped(step: int, steps: int, _figures: dict[str, float]) -> None:
+    def stepped(step: int, steps: int, figures: dict[str, float]) -> None:
         if progress:
             progress("training", step, steps)
+        if watch:
+            watch(step, steps, figures)
 
     windows: list[Window] = []
     share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
