@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vivae.app.demo import demo as demo
+    from vivae.app.detecting import detect_score as detect_score
     from vivae.app.doctor import doctor as doctor
     from vivae.app.training import train as train
     from vivae.app.tuning import tune as tune
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
+    from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
+    from vivae.tasks.detect import detect_fit as detect_fit
     from vivae.tasks.enhance import enhance as enhance
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
@@ -34,12 +37,15 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "bench_codec": "vivae.tasks.bench_codec",
+    "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
     "decompress": "vivae.tasks.compress",
     "demo": "vivae.app.demo",
+    "detect_fit": "vivae.tasks.detect",
+    "detect_score": "vivae.app.detecting",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "enhance": "vivae.tasks.enhance",

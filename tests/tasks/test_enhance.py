@@ -88,7 +88,7 @@ def test_traces_of_a_codec_go(clean):
         )
     ]
     better = list(
-        Restorer(Plan(deblock=True), load_enhancer("enhance")).run((f, not n) for n, f in enumerate(poor))
+        Restorer(Plan(deblock=1.0), load_enhancer("enhance")).run((f, not n) for n, f in enumerate(poor))
     )
     assert better[0].frame.color == color
     assert gain(clean, poor, [item.frame for item in better]) > 0.1

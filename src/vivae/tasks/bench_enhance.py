@@ -28,7 +28,7 @@ from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.restore import Plan, Restorer
-from vivae.train.degrade import through_av1, through_codec
+from vivae.train.degrade import coded_by, through_av1, through_codec
 from vivae.train.disturb import with_noise
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import load_enhancer
@@ -186,7 +186,7 @@ def _coded(wanted: BenchClip, frames: int, network: Enhancer) -> Record:
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=True), network)
+        better, _ = restored(poor, Plan(deblock=coded_by(codec)), network)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
@@ -241,7 +241,7 @@ def _speed(wanted: BenchClip, network: Enhancer) -> Record:
         for step in range(12)
     ]
     result: Record = {}
-    plans = {"denoise": Plan(noise=20), "deblock": Plan(deblock=True), "scale 2 (output)": Plan(scale=2)}
+    plans = {"denoise": Plan(noise=20), "deblock": Plan(deblock=1.0), "scale 2 (output)": Plan(scale=2)}
     for name, plan in plans.items():
         shown = frames
         if plan.scale > 1:

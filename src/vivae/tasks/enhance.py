@@ -26,6 +26,7 @@ from vivae.media.writer import CONTAINERS
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised
 from vivae.tasks.resuming import write_resumably
+from vivae.train.degrade import coded_by
 from vivae.vae.zoo import load_enhancer
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def enhance(
         start, end = preview, preview + PREVIEW_SECONDS
     condition = measure_condition(_samples(src, info, start, end), info)
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
-    plan = _plan(condition, denoise, deblock, scale, light, deblur, auto=auto or not asked)
+    plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate)
     network = load_enhancer(model or MODELS[preset], device=device)
     middle = load_enhancer("between", device=device) if rate > 1 else None
@@ -142,6 +143,7 @@ def enhance(
 
 def _plan(
     condition: Condition,
+    codec: str,
     denoise: float | str | None,
     deblock: bool,
     scale: int,
@@ -150,14 +152,14 @@ def _plan(
     *,
     auto: bool,
 ) -> Plan:
-    base = advised(condition) if auto else Plan()
+    base = advised(condition, codec) if auto else Plan()
     if denoise == "auto":
         base = replace(base, noise=condition.noise)
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     return replace(
         base,
-        deblock=base.deblock or deblock,
+        deblock=base.deblock or (coded_by(codec) if deblock else 0.0),
         scale=scale,
         light=base.light or light,
         blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,

@@ -12,6 +12,7 @@ from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
 from vivae.media.light import Light
 from vivae.media.resample import enlarged
+from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
@@ -28,7 +29,8 @@ class Plan:
 
     noise: float = 0.0
     """Deviation in RGB code values to remove; 0 for none."""
-    deblock: bool = False
+    deblock: float = 0.0
+    """How much a codec has left, as `Known.coded`; 0 for nothing to remove."""
     scale: int = 1
     blur: float = 0.0
     """Deviation in pixels to undo; 0 for none."""
@@ -38,7 +40,7 @@ class Plan:
 
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
-        first = Known(noise=self.noise, coded=float(self.deblock), blur=self.blur)
+        first = Known(noise=self.noise, coded=self.deblock, blur=self.blur)
         if self.scale == 1:
             return [] if first == Known() else [(1, first)]
         if self.noise > LIGHT_NOISE or self.deblock or self.blur:
@@ -63,11 +65,11 @@ class Plan:
         return told
 
 
-def advised(condition: Condition) -> Plan:
-    """What footage in this condition needs."""
+def advised(condition: Condition, codec: str = "") -> Plan:
+    """What footage in this condition needs. codec: the one it comes from, by FFmpeg's name."""
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=condition.coded and condition.noise < LIGHT_NOISE,
+        deblock=coded_by(codec) if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )

@@ -27,6 +27,8 @@ from vivae.vae.enhancer import Known
 
 GOLDEN = 0.6180339887
 """Steps of this share spread any number of draws evenly over a range."""
+FILTERED = ("av1", "hevc", "vp9", "libdav1d")
+"""Codecs whose own filters leave few blocks and little ringing."""
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 RANGES: dict[CodedBy, tuple[float, float]] = {
     "h264": (26, 44),
@@ -102,7 +104,7 @@ def _pair(
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
             for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset):
                 file.write(pack(planes).tobytes())
-    known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=1.0)
+    known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=coded_by(codec))
     return Pair(clean, Passage(path, shape, 0, count, clean.clip), known)
 
 
@@ -120,6 +122,11 @@ def _degraded(
         decoded = through_codec(small, columns, rows, codec, quality)
     for planes in decoded:
         yield enlarged(planes, width, height)
+
+
+def coded_by(codec: str) -> float:
+    """What is told of pictures that a codec has coded, see `Known`: by its name in FFmpeg."""
+    return 0.5 if codec in FILTERED else 1.0
 
 
 def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6) -> Iterator[Planes]:

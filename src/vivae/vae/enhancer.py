@@ -41,7 +41,7 @@ class Known(NamedTuple):
     noise: float = 0.0
     """Standard deviation of Gaussian noise in 8-bit RGB code values."""
     coded: float = 0.0
-    """1 where traces of a codec are to be removed."""
+    """1 where traces of a codec are to be removed, 0.5 where it is one that has removed most of them itself."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur in pixels."""
 

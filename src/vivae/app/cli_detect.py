@@ -1,0 +1,101 @@
+"""`detect` on the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import vivae
+from vivae.app.console import Session
+from vivae.app.options import Debug, Device, End, Force, Json, Output, Source, Start, Threads
+from vivae.app.root import app, bench
+
+detect = typer.Typer(
+    help="Find what is unusual in a camera's view, from normal footage alone.", no_args_is_help=True
+)
+app.add_typer(detect, name="detect")
+
+
+@detect.command()
+def fit(
+    source: Annotated[
+        Path, typer.Argument(metavar="NORMAL", help="A folder of ordinary clips of one camera, or one clip.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes: a .safetensors file."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option("--model", help="The VAE whose surprise counts; none watches motion alone, quicker."),
+    ] = "base",
+    device: Device = "cpu",
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Learn what is usual in a camera's view."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.detect_fit(
+                source,
+                output,
+                model=None if model == "none" else model,
+                device=device,
+                force=force,
+                progress=session.progress("learning"),
+            )
+        )
+
+
+@detect.command()
+def score(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `vivae detect fit` wrote.")],
+    source: Source,
+    output: Output,
+    false_alarms: Annotated[
+        float, typer.Option("--false-alarms", help="Tolerated in an hour of normal footage.")
+    ] = 1.0,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also a page to look at, beside the scores.")
+    ] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score every frame of a video: how strange, where, and whether it counts as an event."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.detect_score(
+                model,
+                source,
+                output,
+                false_alarms=false_alarms,
+                report=report,
+                device=device,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("scoring"),
+            )
+        )
+
+
+@bench.command("detect")
+def bench_detect(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that holds anomaly/ped2.")],
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure detection on UCSD Ped2: frame AUC, dirty normal footage, speed."""
+    with Session(as_json) as session:
+        session.show(vivae.bench_detect(data, output, threads=threads, progress=session.share_progress()))
