@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
+    from vivae.tasks.stylize import stylize as stylize
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
     from vivae.vae.zoo import load_model as load_model
@@ -43,6 +44,7 @@ _PLACES = {
     "load_model": "vivae.vae.zoo",
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
+    "stylize": "vivae.tasks.stylize",
     "train": "vivae.train",
 }
 

@@ -21,13 +21,14 @@ from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
-from vivae.train.recipe import AnyRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
+from vivae.train.recipe import AnyRecipe, EnhancerRecipe, Recipe, Stage, StyleRecipe, load_recipe
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.train.scene import background_of, camera_size
+from vivae.train.style_lesson import StyleLesson, read_style
 from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import load_enhancer, load_model, serialise
+from vivae.vae.zoo import load_enhancer, load_model, serialise, style_notes
 
 logger = logging.getLogger(__name__)
 
@@ -104,19 +105,25 @@ def _train(
 
     lesson: Lesson
     windows: list[Window] = []
+    notes: dict[str, Any] = {}
+    share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
     if isinstance(recipe, Recipe):
         windows = evaluation_windows(dataset.test, recipe.data.crop, TEST_WINDOWS)
         lesson = VAELesson(recipe, _new_vae(recipe), [window.frames[None] for window in windows])
 
         def sampler(stage: Stage) -> Batches:
-            return ClipSampler(
-                dataset.train, recipe.data, stage, seed=recipe.seed, rank=workers.rank, world=workers.world
-            )
+            return ClipSampler(dataset.train, recipe.data, stage, **share)
+    elif isinstance(recipe, StyleRecipe):
+        painting = read_style(_style_path(recipe, data), recipe.style.side)
+        notes |= style_notes(painting)
+        lesson = StyleLesson(_new_painter(recipe), painting, load_model("base"), recipe.style)
+
+        def sampler(stage: Stage) -> Batches:
+            return ClipSampler(dataset.train, recipe.data, stage, **share)
     else:
         pairs, tests = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
         model = _new_enhancer(recipe, dataset.train)
         frames = recipe.stages[-1].frames
-        share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
         if recipe.disturb.shares:
             chosen = MixedSampler(
                 dataset.test, tests, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
@@ -137,7 +144,7 @@ def _train(
     trained = run.run()
     if not workers.leads:
         return {}
-    return _finish(trained, run, dataset, windows, folder, told("testing"))
+    return _finish(trained, run, dataset, windows, folder, notes, told("testing"))
 
 
 def _new_vae(recipe: Recipe) -> VideoVAE:
@@ -163,6 +170,24 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
         background = torch.from_numpy(background_of(passages)).float() / 255
         model.get_buffer("background").copy_(background)
     return model
+
+
+def _new_painter(recipe: StyleRecipe) -> Enhancer:
+    model = Enhancer(recipe.model)
+    if recipe.start_from is not None:
+        start = load_enhancer(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
+    return model
+
+
+def _style_path(recipe: StyleRecipe, data: Path) -> Path:
+    image = recipe.style.image
+    places = [image, data / image, data.parent / image]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise InputError(f"there is no picture {image}, neither here nor with the data in {data}")
+    return found
 
 
 def _check_same_shape(
@@ -213,11 +238,12 @@ def _finish(
     dataset: Dataset,
     windows: list[Window],
     folder: Path,
+    notes: dict[str, Any],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Save the model and measure it on the test half."""
+    """Save the model, with what else is noted of it, and measure it on the test half."""
     recipe = run.recipe
-    notes = {
+    notes = notes | {
         "recipe": recipe.model_dump(mode="json"),
         "clips": len({passage.clip for passage in dataset.train}),
         "steps": run.plan["step"],
@@ -234,7 +260,7 @@ def _finish(
         "minutes": round(run.plan["seconds"] / 60, 2),
         "left_out": [record.path for record in dataset.records if record.problem],
     }
-    if isinstance(recipe, EnhancerRecipe):
+    if not isinstance(recipe, Recipe):
         return told | run.evaluate()
     return told | _sheet(path, run, recipe, notes, windows, folder, progress)
 

@@ -219,7 +219,37 @@ class EnhancerRecipe(CommonRecipe):
     disturb: DisturbSettings = DisturbSettings()
 
 
-AnyRecipe = Recipe | EnhancerRecipe
+class StyleSettings(_Settings):
+    """What a painter learns from, and how much each part of its loss counts."""
+
+    image: Path
+    """The painting: a path from here, from the data folder, or from where that lies."""
+    side: int = Field(400, ge=64, le=2048)
+    """Pixels that the painting's shorter side is scaled to: the larger, the coarser the strokes."""
+    patches: float = Field(1.0, ge=0)
+    gram: float = Field(0.3, ge=0)
+    learned: float = Field(0.5, ge=0)
+    content: float = Field(6.0, ge=0)
+    steady: float = Field(4.0, ge=0)
+    range: float = Field(20.0, ge=0)
+
+
+class StyleRecipe(CommonRecipe):
+    """The training of an `Enhancer` that paints, see `vivae.vae.styling`."""
+
+    kind: Literal["style"] = "style"
+    model: EnhancerConfig = EnhancerConfig()
+    style: StyleSettings
+
+    @model_validator(mode="after")
+    def _no_attributes(self) -> Self:
+        if self.model.attributes or self.model.scene_features:
+            raise ValueError("a painter has neither attributes nor a scene: set 'attributes: []'")
+        return self
+
+
+AnyRecipe = Recipe | EnhancerRecipe | StyleRecipe
+KINDS: dict[str, type[AnyRecipe]] = {"vae": Recipe, "enhancer": EnhancerRecipe, "style": StyleRecipe}
 
 
 def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> AnyRecipe:
@@ -244,9 +274,8 @@ def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> An
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = value
-    kind: type[AnyRecipe] = EnhancerRecipe if raw.get("kind") == "enhancer" else Recipe
     try:
-        return kind.model_validate(raw)
+        return KINDS.get(str(raw.get("kind")), Recipe).model_validate(raw)
     except ValidationError as error:
         raise InputError(f"the recipe {path} has {_plain(error)}") from error
 

@@ -98,11 +98,12 @@ class Enhancer(nn.Module):
         for layer in (self.tail, self.direct):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.gains = nn.Sequential(
-            nn.Linear(len(config.attributes), config.hidden),
-            nn.SiLU(),
-            nn.Linear(config.hidden, 2 * (fine + coarse)),
-        )
+        if config.attributes:
+            self.gains = nn.Sequential(
+                nn.Linear(len(config.attributes), config.hidden),
+                nn.SiLU(),
+                nn.Linear(config.hidden, 2 * (fine + coarse)),
+            )
 
     def scene(self, top: int, left: int, height: int, width: int) -> Tensor | None:
         """(1, 24 + features, height, width) of the scene from a place on, edges repeated; None without a scene."""
@@ -138,9 +139,11 @@ class Enhancer(nn.Module):
         scene: (B, 24 + features, h, w) of the same places, where the model has one.
         """
         fine, coarse = self.config.widths
-        scale, shift, wide_scale, wide_shift = self.gains(attributes)[:, :, None, None].split(
-            (fine, fine, coarse, coarse), 1
-        )
+        if self.config.attributes:
+            gains = self.gains(attributes)
+        else:
+            gains = present.new_zeros(len(present), 2 * (fine + coarse))
+        scale, shift, wide_scale, wide_shift = gains[:, :, None, None].split((fine, fine, coarse, coarse), 1)
         # Without what all inputs share, one step of training moves details and not the brightness of everything.
         parts = [present - _surround(present), last - present, following - present]
         if scene is not None:

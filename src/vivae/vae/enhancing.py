@@ -59,18 +59,18 @@ def aligned(
     for motion is kept from following it.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
-    here = _small(present, noise)
+    here = small_luma(present, noise)
 
     def brought(what: Packed | None, seen: Packed | None) -> Packed:
         if what is None or seen is None:
             return present
-        flow = motion.between(here, _small(seen, noise))
+        flow = motion.between(here, small_luma(seen, noise))
         return pack(moved(unpack(what, height, width), flow))
 
     return Aligned(present, brought(last, before), brought(following, following))
 
 
-def _small(packed: Packed, noise: float) -> NDArray[np.uint8]:
+def small_luma(packed: Packed, noise: float) -> NDArray[np.uint8]:
     """Luma (2h, 2w): the mean of each 2x2 samples, smoothed as the noise asks."""
     rows, columns = packed.shape[1:]
     blocks = packed[:16].reshape(2, 2, 2, 2, rows, columns).astype(np.uint16)
@@ -126,8 +126,8 @@ class _Runner:
             self._before = self._last = None
         height, width = step.planes[0].shape
         check_scene(self._model, width, height)
-        present = _even(pack(step.planes))
-        ahead = None if following is None else _even(pack(following.planes))
+        present = even(pack(step.planes))
+        ahead = None if following is None else even(pack(following.planes))
         seen = aligned(self._motion, present, self._last, self._before, ahead, step.known.noise)
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen]
@@ -154,7 +154,7 @@ def check_scene(model: Enhancer, width: int, height: int) -> None:
         )
 
 
-def _even(packed: Packed) -> Packed:
+def even(packed: Packed) -> Packed:
     """Sides of a whole number of 8x8 blocks, the edges repeated."""
     rows, columns = (side % 2 for side in packed.shape[1:])
     return np.pad(packed, ((0, 0), (0, rows), (0, columns)), mode="edge") if rows or columns else packed

@@ -24,9 +24,9 @@ class Motion:
         """(H, W, 2): for each pixel `here` how far right and down the same thing lies `there`, in pixels."""
         if min(here.shape) < SHORTEST_SIDE:
             return np.zeros((*here.shape, 2), np.float32)
-        # OpenCV's search reads whole rows: views of a larger array confuse it.
-        flow = np.empty((*here.shape, 2), np.float32)
-        found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), flow)
+        # OpenCV's search reads whole rows: views of a larger array confuse it. It begins at the flow that it is given,
+        # so memory as it was found would lead it anywhere, even out of the picture.
+        found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), None)
         return np.asarray(found, np.float32)
 
 

@@ -3,6 +3,7 @@
 Nothing is unpickled and nothing is fetched: models come inside the package or from a path.
 """
 
+import base64
 import hashlib
 import json
 from functools import cache, lru_cache
@@ -10,23 +11,35 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from vivae.errors import FormatError, InputError
+from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
 from vivae.vae.model import VideoVAE
 
 FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
+STYLE_COLOR = ColorInfo("limited", "bt601")
+"""What painters' frames are in: one description, because a network learns code values."""
+STYLE_SIDE = 64
 LIMIT_BYTES = 4 << 30
 
 
 def _weights_folder() -> Path:
     return Path(str(resources.files("vivae.vae") / "weights"))
+
+
+def styles() -> list[str]:
+    """Names of the painters inside the package; a painter is an enhancer that keeps apart from the others."""
+    return sorted(path.stem for path in (_weights_folder() / "styles").glob("*.safetensors"))
 
 
 def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
@@ -47,6 +60,8 @@ def resolve(name: str | Path) -> Path:
     shipped = _weights_folder() / f"{name}.safetensors"
     if isinstance(name, str) and name in list_models():
         return shipped
+    if isinstance(name, str) and name in styles():
+        return _weights_folder() / "styles" / f"{name}.safetensors"
     path = Path(name)
     if path.is_dir():
         path = path / "model.safetensors"
@@ -148,3 +163,23 @@ def notes_of(name: str | Path) -> dict[str, Any]:
 def _header(file: Any) -> dict[str, Any]:
     header = json.loads((file.metadata() or {}).get("vivae", "{}"))
     return header if isinstance(header, dict) else {}
+
+
+def style_notes(picture: NDArray[np.uint8]) -> dict[str, Any]:
+    """What a painter notes of its painting, RGB (H, W, 3): a small version, from which its colours are known again."""
+    scale = STYLE_SIDE / max(picture.shape[:2])
+    sides = (max(1, round(side * scale)) for side in reversed(picture.shape[:2]))
+    small = cv2.resize(picture, tuple(sides), interpolation=cv2.INTER_AREA)
+    _, coded = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return {"style": base64.b64encode(coded.tobytes()).decode("ascii")}
+
+
+def style_of(name: str | Path) -> NDArray[np.uint8] | None:
+    """The small version, RGB (H, W, 3), of the painting that a painter learned from; None of another model."""
+    told = notes_of(name).get("style")
+    if told is None:
+        return None
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(told), np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise FormatError(f"the painting noted in {name} cannot be read")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)

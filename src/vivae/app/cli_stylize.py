@@ -1,0 +1,75 @@
+"""`stylize` on the command line, and its benchmark."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import vivae
+from vivae.app.console import Session
+from vivae.app.options import (
+    Crf,
+    Debug,
+    Device,
+    End,
+    Force,
+    Json,
+    Output,
+    Source,
+    Start,
+    Threads,
+    VideoCodec,
+)
+from vivae.app.root import app
+
+
+@app.command()
+def stylize(
+    source: Source,
+    output: Output,
+    style: Annotated[
+        list[str],
+        typer.Option(
+            "--style",
+            metavar="STYLE[=WEIGHT]",
+            help="A picture, a shipped style's name or a trained painter; may be repeated.",
+        ),
+    ],
+    mode: Annotated[
+        str, typer.Option("--mode", help="photo: colour and tone. art: strokes and texture, too.")
+    ] = "photo",
+    strength: Annotated[float, typer.Option("--strength", min=0, max=1, help="0 nothing, 1 all.")] = 1.0,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", metavar="MASKS", help="Style only what these masks show.")
+    ] = None,
+    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Style all but that.")] = False,
+    video_codec: VideoCodec = None,
+    crf: Crf = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Give a video the colours of a picture, or paint it the way a painter did, without flicker."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.stylize(
+                source,
+                output,
+                style=style,
+                mode=mode,  # type: ignore[arg-type]
+                strength=strength,
+                mask=mask,
+                invert_mask=invert_mask,
+                codec=video_codec,
+                crf=crf,
+                device=device,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("styling"),
+            )
+        )
