@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vivae.app.training import train as train
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
+    from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
@@ -32,6 +33,7 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "bench_codec": "vivae.tasks.bench_codec",
+    "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",

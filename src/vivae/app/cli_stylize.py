@@ -20,7 +20,7 @@ from vivae.app.options import (
     Threads,
     VideoCodec,
 )
-from vivae.app.root import app
+from vivae.app.root import app, bench
 
 
 @app.command()
@@ -71,5 +71,39 @@ def stylize(
                 end=end,
                 force=force,
                 progress=session.progress("styling"),
+            )
+        )
+
+
+@bench.command("stylize")
+def bench_stylize(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
+    style: Annotated[
+        list[Path], typer.Option("--style", metavar="IMAGE", help="A picture; may be repeated.")
+    ],
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Of each clip, at most.")] = 24,
+    clips: Annotated[
+        list[str] | None, typer.Option("--clip", help="Only this clip; may be repeated. [default: four]")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how steady styled clips are, against their input and against AdaIN, and how fast."""
+    with Session(
+        as_json, kept="What was measured so far is kept: run the same command again to go on."
+    ) as session:
+        session.show(
+            vivae.bench_stylize(
+                data,
+                output,
+                styles=style,
+                frames=frames,
+                threads=threads,
+                clips=clips or (),
+                progress=session.share_progress(),
             )
         )

@@ -148,7 +148,7 @@ def styled(
     masks: Iterator[Mask | None],
 ) -> Iterator[tuple[Frame, Planes]]:
     """Each frame with its styled planes; `shots` are those of the same frames."""
-    painters = [Painter(style.painter) for style in styles if style.painter is not None]
+    painters = [Painter(style.painter) for style in styles] if mode == "art" else []
     weights = np.array([style.weight for style in styles])
     frames = iter(frames)
     for shot in shots:
@@ -209,11 +209,6 @@ def _read_style(name: Named, weight: float, mode: Mode, device: str) -> Style:
         return Style(path, picture, weight, load_enhancer(name, device=device) if mode == "art" else None)
     if not path.is_file():
         raise InputError(f"there is no style '{name}': give a picture, or one of {', '.join(styles())}")
-    if mode == "art":
-        raise InputError(
-            f"painting like '{name}' must be learned first: set it as 'image' in a copy of a style recipe and run "
-            f"`vivae train`, or name a shipped style ({', '.join(styles())})"
-        )
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
         raise InputError(f"'{name}' is no picture that can be read: give a .jpg or .png")

@@ -15,12 +15,13 @@ from vivae.media import Frame, pack, unpack
 from vivae.train.lesson import on_device
 from vivae.train.recipe import StyleSettings
 from vivae.train.style_loss import TextureLoss, content_loss
+from vivae.vae.brush import Bristles, brushed, fresh, structure
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.enhancing import Packed, as_picture, as_tensor
+from vivae.vae.enhancing import Packed, as_picture, as_tensor, small_luma
 from vivae.vae.look import Grade, LookMeter, look_of
 from vivae.vae.model import VideoVAE
 from vivae.vae.motion import moved
-from vivae.vae.styling import flattened, grey_like
+from vivae.vae.styling import grey_like
 from vivae.vae.zoo import STYLE_COLOR
 
 MOST_MOTION = 6.0
@@ -107,14 +108,18 @@ class StyleLesson:
         meter.push(planes, STYLE_COLOR)
         planes = Grade.between(meter.look(), [(self.style_look, 1.0)], STYLE_COLOR).apply(planes)
         step = _gentle_motion(height, width, rng)
+        noise = fresh(height, width)
         conditions, flows = [], []
         for index in range(count):
             # The same steady motion goes on, so from any frame to the one before it is the same flow.
             shown = moved(planes, step * index) if index else planes
-            noisy = tuple(
+            y, u, v = (
                 np.clip(plane + rng.normal(0, 1.5, plane.shape), 0, 255).astype(np.uint8) for plane in shown
             )
-            conditions.append(pack(flattened(noisy)))  # type: ignore[arg-type]
+            noisy = y, u, v
+            grain = moved((noise, *planes[1:]), step * index)[0]
+            bristles = Bristles(grain, structure(small_luma(pack(noisy), 0.0)))
+            conditions.append(pack(brushed(noisy, bristles)))
             error = cv2.resize(
                 rng.normal(0, FLOW_ERROR, (5, 5, 2)).astype(np.float32),
                 (width, height),

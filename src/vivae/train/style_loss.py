@@ -2,8 +2,8 @@
 
 Texture: the distributions of what filters see, at several scales. Patches on random filters drawn anew each time
 (sliced Wasserstein distance on patches: Elnekave & Weiss, "Generating natural images with direct patch distributions
-matching", ECCV 2022); correlations of a fixed bank of random filters (Gram matrices: Gatys et al., 2016; random filters
-at several scales serve nearly as well as trained ones: Ustyuzhaninov et al., 2016); and both for our own VAE's features.
+matching", ECCV 2022); correlations of a fixed bank of random filters (Gram matrices: Gatys et al., 2016; random ones
+at several scales serve nearly as well as trained ones: Ustyuzhaninov et al., 2016); slices of our own VAE's features.
 Pictures here are float (B, 3, H, W): luma and chroma in [0, 1] at full size.
 """
 

@@ -33,8 +33,8 @@ class Motion:
 def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
     """Fetch from `planes` what the flow of another picture (of any size) says lies there; edges are repeated."""
     y, u, v = planes
-    maps = _places(flow, y.shape[1], y.shape[0])
-    chroma_maps = _places(flow, u.shape[1], u.shape[0])
+    maps = absolute_places(flow, y.shape[1], y.shape[0])
+    chroma_maps = absolute_places(flow, u.shape[1], u.shape[0])
     return (
         _fetched(y, maps),
         _fetched(u, chroma_maps),
@@ -42,7 +42,7 @@ def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
     )
 
 
-def _places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """The flow at another size, as absolute places (height, width, 2)."""
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     if flow.shape[:2] != (height, width):

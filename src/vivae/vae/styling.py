@@ -1,9 +1,12 @@
-"""Painting along a video: an `Enhancer` whose condition is not a damaged picture but one in a painting's colours.
+"""Painting along a video: strokes that follow the picture, and a network that adds to them what it learned of a style.
 
-The network adds strokes and texture. Its memory is the last result, moved along the motion of the input, so a stroke
-stays on what it was painted on; where that was hidden before, the present takes its place. In the place of the coming
-frame it is shown plain grey, and so learns of the colours themselves (it sees its inputs as differences).
+The network is an `Enhancer` whose condition is no damaged picture but one in a painting's colours and in strokes; it is
+optional. The last result, moved along the motion of the input, is part of the present one, so a stroke stays on what it
+was painted on; where that was hidden before, the present takes its place. In the place of the coming frame the network
+is shown plain grey, and so learns of the colours themselves (it sees its inputs as differences).
 """
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,23 +15,17 @@ from numpy.typing import NDArray
 
 from vivae.media import Planes, pack, unpack
 from vivae.vae.blocks import has_bfloat16
+from vivae.vae.brush import INERTIA, Bristles, brushed, fresh, structure
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.enhancing import Packed, as_picture, as_tensor, even, small_luma
-from vivae.vae.motion import Motion, moved
+from vivae.vae.enhancing import as_picture, as_tensor, even, small_luma
+from vivae.vae.motion import Motion, absolute_places, moved
 
 HIDDEN = 24.0
 """Difference in code values, after motion, from which on something counts as hidden before."""
+KEPT = 0.5
+"""Share of the last result in the present one."""
 SOFTNESS = 7
 """Side of the neighbourhood that counts for a pixel's being hidden, in pixels of the small luma."""
-
-
-def flattened(planes: Planes) -> Planes:
-    """What a painter would leave of a picture: areas with edges, without the grain inside them (bilateral filter)."""
-    y, u, v = planes
-    return (
-        np.asarray(cv2.bilateralFilter(y, 7, 28, 4), np.uint8),
-        *(np.asarray(cv2.medianBlur(plane, 5), np.uint8) for plane in (u, v)),
-    )
 
 
 def grey_like(frames: torch.Tensor) -> torch.Tensor:
@@ -39,18 +36,17 @@ def grey_like(frames: torch.Tensor) -> torch.Tensor:
 class Painter:
     """Goes along one video of one frame size."""
 
-    def __init__(self, model: Enhancer) -> None:
+    def __init__(self, model: Enhancer | None = None) -> None:
         self._model = model
         self._motion = Motion()
-        self._device = next(model.parameters()).device
         self._before: NDArray[np.uint8] | None = None
-        self._last: Packed | None = None
+        self._last: Planes | None = None
+        self._bristles: Bristles | None = None
 
     def restart(self) -> None:
         """Forget what came before, as at a cut."""
-        self._before = self._last = None
+        self._before = self._last = self._bristles = None
 
-    @torch.inference_mode()
     def paint(self, seen: Planes, graded: Planes, strength: float = 1.0) -> Planes:
         """The result for the next frame.
 
@@ -59,27 +55,73 @@ class Painter:
         """
         height, width = seen[0].shape
         plain = even(pack(graded))
-        present = even(pack(flattened(graded)))
+        rows, columns = (4 * side for side in plain.shape[1:])
+        whole = unpack(plain, rows, columns)
         here = small_luma(even(pack(seen)), 0.0)
-        last = self._brought(here, present)
-        inputs = [as_tensor(part, self._device) for part in (present, last)]
-        attributes = torch.zeros(1, 0, device=self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
-            residual = self._model(*inputs, grey_like(inputs[0]), attributes).float()
-        result = as_picture(inputs[0] + residual)[0]
+        noise, tensor, last = fresh(rows, columns), structure(small_luma(plain, 0.0)), None
+        if self._before is not None and self._last is not None and self._bristles is not None:
+            flow = self._motion.between(here, self._before)
+            hidden = _hidden(here, self._before, flow)
+            noise = np.where(_sized(hidden, noise), noise, _carried(self._bristles.noise, flow))
+            tensor += INERTIA * (_carried(self._bristles.tensor, flow) - tensor)
+            last = moved(self._last, flow)
+        self._bristles = Bristles(noise, tensor)
+        present = brushed(whole, self._bristles)
+        past = present
+        if last is not None:
+            past = _chosen(hidden, present, last)
+        result = self._added(present, past) if self._model is not None else present
+        if last is not None:
+            result = _mixed(result, _chosen(hidden, result, last), KEPT)
         self._before, self._last = here, result
         if strength < 1:
-            result = np.rint(plain + strength * (result.astype(np.float32) - plain)).astype(np.uint8)
-        return unpack(result[:, : -(-height // 4), : -(-width // 4)], height, width)
+            result = _mixed(whole, result, strength)
+        y, u, v = result
+        return (
+            y[:height, :width],
+            u[: -(-height // 2), : -(-width // 2)],
+            v[: -(-height // 2), : -(-width // 2)],
+        )
 
-    def _brought(self, here: NDArray[np.uint8], present: Packed) -> Packed:
-        """The last result moved to the present, with the present where that was hidden."""
-        if self._last is None or self._before is None:
-            return present
-        flow = self._motion.between(here, self._before)
-        rows, columns = present.shape[1:]
-        brought = pack(moved(unpack(self._last, rows * 4, columns * 4), flow))
-        before, *_ = moved((self._before, self._before[::2, ::2], self._before[::2, ::2]), flow)
-        apart = cv2.blur(cv2.absdiff(here, before), (SOFTNESS, SOFTNESS))
-        hidden = cv2.resize(apart, (columns, rows), interpolation=cv2.INTER_AREA) > HIDDEN
-        return np.where(hidden, present, brought)
+    @torch.inference_mode()
+    def _added(self, present: Planes, past: Planes) -> Planes:
+        assert self._model is not None
+        device = next(self._model.parameters()).device
+        inputs = [as_tensor(pack(part), device) for part in (present, past)]
+        attributes = torch.zeros(1, 0, device=device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+            residual = self._model(*inputs, grey_like(inputs[0]), attributes).float()
+        return unpack(as_picture(inputs[0] + residual)[0], *present[0].shape)
+
+
+def _hidden(
+    here: NDArray[np.uint8], before: NDArray[np.uint8], flow: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """What of `here` was not to be seen `before`: there the two differ after motion."""
+    apart = cv2.blur(cv2.absdiff(here, _carried(before, flow, cv2.INTER_LINEAR)), (SOFTNESS, SOFTNESS))
+    return np.asarray(apart > HIDDEN)
+
+
+def _carried(what: NDArray[Any], flow: NDArray[np.float32], method: int = cv2.INTER_NEAREST) -> NDArray[Any]:
+    """An array (H, W) or (H, W, C) moved along a flow of any size; samples are kept as they are, not mixed."""
+    places = absolute_places(flow, what.shape[1], what.shape[0])
+    return cv2.remap(what, places[..., 0], places[..., 1], method, borderMode=cv2.BORDER_REFLECT)
+
+
+def _sized(mask: NDArray[np.bool_], like: NDArray[Any]) -> NDArray[np.bool_]:
+    size = (like.shape[1], like.shape[0])
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _chosen(mask: NDArray[np.bool_], inside: Planes, outside: Planes) -> Planes:
+    y, u, v = (np.where(_sized(mask, a), a, b) for a, b in zip(inside, outside, strict=True))
+    return y, u, v
+
+
+def _mixed(first: Planes, second: Planes, share: float) -> Planes:
+    """`share` of the second."""
+    y, u, v = (
+        np.asarray(cv2.addWeighted(a, 1 - share, b, share, 0), np.uint8)
+        for a, b in zip(first, second, strict=True)
+    )
+    return y, u, v
