@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -54,9 +55,7 @@ def bench_stylize(
         under = {"version": VERSION, "frames": frames, "threads": threads, "style": int(picture.sum())}
         records = bench.Records(folder, under | {"model": vae.hash})
         key = f"{clip.name}-{style.stem}"
-        found[key] = records.get(
-            key, clip.path, lambda clip=clip, style=style: _measure(clip, style, frames, vae)
-        )
+        found[key] = records.get(key, clip.path, partial(_measure, clip, style, frames, vae))
     progress("done", 1.0)
     result: Record = {"bench": "stylize", "environment": bench.environment(threads), "points": found}
     bench.write_json(folder / "results.json", result)

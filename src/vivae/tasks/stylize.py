@@ -36,7 +36,7 @@ LOOK_EVERY = 3
 
 @dataclass(frozen=True)
 class Style:
-    """A style with its weight: a picture (RGB), and for art the network that paints like it."""
+    """A style with its weight: a picture (RGB), and the network that learned to paint like it, if there is one."""
 
     path: Path
     picture: NDArray[np.uint8]
@@ -71,9 +71,10 @@ def stylize(
 ) -> dict[str, Any]:
     """Write to `dst` the video `src` in the style of a picture, or of the weighted mean of several.
 
-    style: a picture's path, a shipped style's name or a trained painter's path; several in a list, each alone, as
-    "NAME=WEIGHT" or as (name, weight). mode: "photo" takes colour and tone; "art" strokes and texture, too, and needs
-    a painter. strength: 0 (nothing) to 1 (all). mask: images or a video of an object, see `vivae.media.masks`; only
+    style: a picture's path, a shipped picture's name, or a painter that was trained; several in a list, each alone, as
+    "NAME=WEIGHT" or as (name, weight). mode: "photo" takes colour and tone; "art" paints in
+    strokes, too, and where a painter is named, as it has learned. strength: 0 (nothing) to 1 (all).
+    mask: images or a video of an object, see `vivae.media.masks`; only
     that is styled, or with invert_mask all but that. Sound, subtitles, time stamps and colour description are kept.
 
     Returns the number of frames and shots. Raises InputError, FormatError, OutputError.
@@ -200,12 +201,12 @@ def _weighed(entry: Named | tuple[Named, float]) -> tuple[Named, float]:
 
 
 def _read_style(name: Named, weight: float, mode: Mode, device: str) -> Style:
-    path = Path(name)
-    if str(name) in styles() or path.is_dir() or path.suffix == ".safetensors":
+    path = styles().get(str(name), Path(name))
+    if path.is_dir() or path.suffix == ".safetensors":
         path = resolve(name)
         picture = style_of(path)
         if picture is None:
-            raise InputError(f"model '{name}' is no painter: the shipped ones are {', '.join(styles())}")
+            raise InputError(f"model '{name}' is no painter, see `vivae train style-starry`")
         return Style(path, picture, weight, load_enhancer(name, device=device) if mode == "art" else None)
     if not path.is_file():
         raise InputError(f"there is no style '{name}': give a picture, or one of {', '.join(styles())}")

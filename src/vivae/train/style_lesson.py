@@ -70,7 +70,7 @@ class Painting(nn.Module):
             losses.append(sum(getattr(self.weights, name) * part for name, part in parts.items()))
             told |= {name: part.detach() for name, part in parts.items()}
             last = as_picture(picture)
-        loss: Tensor = torch.stack(losses).mean()  # type: ignore[arg-type]
+        loss: Tensor = torch.stack(losses).mean()
         return loss, told
 
 
@@ -154,4 +154,5 @@ def read_style(path: Path, side: int) -> NDArray[np.uint8]:
     scale = side / min(picture.shape[:2])
     sides = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.cvtColor(cv2.resize(picture, sides, interpolation=method), cv2.COLOR_BGR2RGB)
+    scaled = cv2.resize(picture, sides, interpolation=method)
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB), np.uint8)

@@ -26,7 +26,8 @@ class Motion:
             return np.zeros((*here.shape, 2), np.float32)
         # OpenCV's search reads whole rows: views of a larger array confuse it. It begins at the flow that it is given,
         # so memory as it was found would lead it anywhere, even out of the picture.
-        found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), None)
+        flow = np.zeros((*here.shape, 2), np.float32)
+        found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), flow)
         return np.asarray(found, np.float32)
 
 

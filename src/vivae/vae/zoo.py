@@ -37,9 +37,9 @@ def _weights_folder() -> Path:
     return Path(str(resources.files("vivae.vae") / "weights"))
 
 
-def styles() -> list[str]:
-    """Names of the painters inside the package; a painter is an enhancer that keeps apart from the others."""
-    return sorted(path.stem for path in (_weights_folder() / "styles").glob("*.safetensors"))
+def styles() -> dict[str, Path]:
+    """The pictures inside the package that videos can be styled after, by name."""
+    return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
 def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
@@ -60,8 +60,6 @@ def resolve(name: str | Path) -> Path:
     shipped = _weights_folder() / f"{name}.safetensors"
     if isinstance(name, str) and name in list_models():
         return shipped
-    if isinstance(name, str) and name in styles():
-        return _weights_folder() / "styles" / f"{name}.safetensors"
     path = Path(name)
     if path.is_dir():
         path = path / "model.safetensors"
