@@ -200,7 +200,7 @@ def _monge(source: Table, goal: Table) -> Table:
 def _power(matrix: Table, exponent: float) -> Table:
     values, axes = np.linalg.eigh((matrix + matrix.T) / 2)
     powers: Table = np.maximum(values, 1e-12).astype(np.float64) ** exponent
-    return np.asarray((axes * powers) @ axes.T, np.float64)
+    return ((axes * powers) @ axes.T).astype(np.float64)
 
 
 def _luma_range(color: ColorInfo) -> tuple[float, float]:
