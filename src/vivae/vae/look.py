@@ -214,7 +214,7 @@ def _chroma_span(color: ColorInfo) -> float:
 def _light(color: ColorInfo) -> Table:
     """(256,) luma of each code."""
     black, span = _luma_range(color)
-    return (np.arange(256) - black) / span
+    return (np.arange(256, dtype=np.float64) - black) / np.float64(span)
 
 
 def _tint(color: ColorInfo) -> Table:
