@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
+    from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
+    from vivae.tasks.stylize import stylize as stylize
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
     from vivae.vae.zoo import load_model as load_model
@@ -39,6 +41,7 @@ _PLACES = {
     "bench_codec": "vivae.tasks.bench_codec",
     "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",
+    "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
@@ -54,6 +57,7 @@ _PLACES = {
     "load_model": "vivae.vae.zoo",
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
+    "stylize": "vivae.tasks.stylize",
     "train": "vivae.train",
     "tune": "vivae.app.tuning",
 }

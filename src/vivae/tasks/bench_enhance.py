@@ -21,8 +21,8 @@ from vivae.measure.clip import Clip, Progress, no_progress
 from vivae.measure.condition import noise_of
 from vivae.measure.denoisers import FILTERS, filtered, non_local_means
 from vivae.measure.quality import ClipQuality, compare_clips, psnr
+from vivae.measure.steadiness import warping_errors
 from vivae.measure.superres import GraphNet, scaled_up
-from vivae.measure.warping import warping_error
 from vivae.media import Frame, Planes
 from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
@@ -160,16 +160,16 @@ def _ours(clip: Clip, noisy: Sequence[Frame], network: Enhancer) -> Record:
 def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, command: str) -> Record:
     color = clip.picture.color
     pairs = [(clip.frames[index], _frame(clip.frames[index], planes)) for index, planes in made]
-    colour = [psnr(yuv_to_rgb(a.planes, color), yuv_to_rgb(b.planes, color)) for a, b in pairs]
+    shown = [tuple(yuv_to_rgb(frame.planes, color) for frame in pair) for pair in pairs]
     quality, _ = compare_clips([a for a, _ in pairs], [b for _, b in pairs])
     whole = len(made) == len(clip.frames)
-    clean = [frame.y for frame in clip.frames]
+    steady = warping_errors([a for a, _ in shown], [b for _, b in shown]) if whole else (None, None)
     return {
-        "psnr_rgb": float(np.mean(colour)),
+        "psnr_rgb": float(np.mean([psnr(a, b) for a, b in shown])),
         "ssim": quality.ssim,
         "psnr_yuv": quality.psnr_yuv,
-        "warping": warping_error([planes[0] for _, planes in made], clean) if whole else None,
-        "warping_clean": warping_error(clean, clean) if whole else None,
+        "warping_clean": steady[0],
+        "warping": steady[1],
         "seconds": seconds,
         "command": command,
     }

@@ -24,8 +24,9 @@ class Motion:
         """(H, W, 2): for each pixel `here` how far right and down the same thing lies `there`, in pixels."""
         if min(here.shape) < SHORTEST_SIDE:
             return np.zeros((*here.shape, 2), np.float32)
-        # OpenCV's search reads whole rows: views of a larger array confuse it.
-        flow = np.empty((*here.shape, 2), np.float32)
+        # OpenCV's search reads whole rows: views of a larger array confuse it. It begins at the flow that it is given,
+        # so memory as it was found would lead it anywhere, even out of the picture.
+        flow = np.zeros((*here.shape, 2), np.float32)
         found = self._search.calc(np.ascontiguousarray(here), np.ascontiguousarray(there), flow)
         return np.asarray(found, np.float32)
 
@@ -33,8 +34,8 @@ class Motion:
 def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
     """Fetch from `planes` what the flow of another picture (of any size) says lies there; edges are repeated."""
     y, u, v = planes
-    maps = _places(flow, y.shape[1], y.shape[0])
-    chroma_maps = _places(flow, u.shape[1], u.shape[0])
+    maps = absolute_places(flow, y.shape[1], y.shape[0])
+    chroma_maps = absolute_places(flow, u.shape[1], u.shape[0])
     return (
         _fetched(y, maps),
         _fetched(u, chroma_maps),
@@ -42,7 +43,7 @@ def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
     )
 
 
-def _places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """The flow at another size, as absolute places (height, width, 2)."""
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     if flow.shape[:2] != (height, width):

@@ -16,17 +16,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from vivae.errors import FormatError, InputError
+from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
 from vivae.vae.model import VideoVAE
 
 FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
+STYLE_COLOR = ColorInfo("limited", "bt601")
+"""What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
 
 
 def _weights_folder() -> Path:
     return Path(str(resources.files("vivae.vae") / "weights"))
+
+
+def styles() -> dict[str, Path]:
+    """The pictures inside the package that videos can be styled after, by name."""
+    return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
 def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
