@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vivae.app.training import train as train
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
+    from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
+    from vivae.tasks.shots import shots as shots
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
     from vivae.vae.zoo import load_model as load_model
@@ -31,6 +33,7 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "bench_codec": "vivae.tasks.bench_codec",
+    "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
@@ -43,6 +46,7 @@ _PLACES = {
     "load_model": "vivae.vae.zoo",
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
+    "shots": "vivae.tasks.shots",
     "train": "vivae.train",
 }
 

@@ -1,0 +1,68 @@
+"""Verbs that make video easy to understand: shots, report, search, and their benchmarks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import vivae
+from vivae.app.console import Session
+from vivae.app.options import Debug, End, Force, Json, Source, Start, Threads
+from vivae.app.root import app, bench
+
+
+@app.command()
+def shots(
+    source: Source,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="A .csv, .json or .edl to write.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", metavar="DIR", help="Write every shot as a file of its own.")
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="With --split: encode anew, so that pieces hold their own frames alone."
+        ),
+    ] = False,
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find cuts, dissolves, fades and wipes; write them as a table or EDL, or part the video at them."""
+    with Session(as_json) as session:
+        result = vivae.shots(
+            source,
+            output,
+            split=split,
+            exact=exact,
+            start=start,
+            end=end,
+            force=force,
+            progress=session.progress("finding shots"),
+        )
+        session.show(result)
+
+
+@bench.command("shots")
+def bench_shots(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
+    files: Annotated[int, typer.Option("--files", min=1, help="Spliced clips to make.")] = 12,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure shot detection on spliced clips with look-alikes, beside PySceneDetect's detectors."""
+    with Session(
+        as_json, kept="What was measured so far is kept: run the same command again to go on."
+    ) as session:
+        session.show(
+            vivae.bench_shots(data, output, files=files, threads=threads, progress=session.share_progress())
+        )
