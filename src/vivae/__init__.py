@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vivae.app.demo import demo as demo
     from vivae.app.doctor import doctor as doctor
     from vivae.app.training import train as train
+    from vivae.app.video_report import report as report
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_splices import bench_shots as bench_shots
@@ -46,6 +47,7 @@ _PLACES = {
     "load_model": "vivae.vae.zoo",
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
+    "report": "vivae.app.video_report",
     "shots": "vivae.tasks.shots",
     "train": "vivae.train",
 }

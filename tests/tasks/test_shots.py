@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,15 +20,17 @@ from vivae.vae.shot_signs import REACH, SIGNS, rows_of, thumb_of
 
 @pytest.fixture(scope="module")
 def footage(bikes, bunny):
-    clips = footage_of([bikes, bunny], (320, 180), 110)
-    return [shot for clip in clips.values() for shot in clip]
+    clips = footage_of([bikes, bunny], (320, 180), 90)
+    return [shot for name in ("bikes", "bigbuckbunny") for shot in clips[name]]
 
 
 @pytest.fixture(scope="module")
 def parts(footage):
-    """Three stretches that have nothing in common, 320x180."""
-    street, other = sorted(footage, key=len)[-2:]
-    return [street[:40], other[:40], street[3:43, ::-1]]
+    """Three stretches of 40 frames that have nothing in common, 320x180: a film, its end upside down, a texture."""
+    film = footage[-1]
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (180, 400, 3)), (0, 0), 9)
+    texture = np.clip(128 + 400 * noise, 0, 255).astype(np.uint8)
+    return [film[:40], np.stack([texture[:, k : k + 320] for k in range(40)]), film[-40:, ::-1]]
 
 
 @pytest.fixture(scope="module")

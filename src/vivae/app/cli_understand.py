@@ -7,7 +7,7 @@ import typer
 
 import vivae
 from vivae.app.console import Session
-from vivae.app.options import Debug, End, Force, Json, Source, Start, Threads
+from vivae.app.options import Debug, End, Force, Json, Model, Source, Start, Threads
 from vivae.app.root import app, bench
 
 
@@ -46,6 +46,44 @@ def shots(
             progress=session.progress("finding shots"),
         )
         session.show(result)
+
+
+@app.command()
+def report(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The .html page to write.")],
+    summary: Annotated[
+        float | None,
+        typer.Option(
+            "--summary", metavar="SECONDS", help="Also write a clip of that length beside the page."
+        ),
+    ] = None,
+    surprise: Annotated[
+        bool, typer.Option("--surprise/--no-surprise", help="Bits over time by the model: the slowest part.")
+    ] = True,
+    model: Model = "base",
+    threads: Threads = None,
+    start: Start = None,
+    end: End = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """One page about a video, to open offline: film strip, shots, what stands out, curves, technical data."""
+    with Session(as_json) as session:
+        session.show(
+            vivae.report(
+                source,
+                output,
+                summary=summary,
+                surprise=surprise,
+                model=model,
+                start=start,
+                end=end,
+                force=force,
+                progress=session.progress("looking it over"),
+            )
+        )
 
 
 @bench.command("shots")

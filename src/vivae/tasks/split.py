@@ -76,10 +76,11 @@ def _index(path: Path) -> tuple[list[Fraction], Fraction, Fraction, str]:
         stream = video_stream(container, path)
         base = stream.time_base or Fraction(1, 90_000)
         origin = clock_origin(container, stream)
-        keys = []
-        for packet in container.demux(stream):
-            if packet.size and packet.pts is not None and packet.is_keyframe:
-                keys.append(packet.pts * base - origin)
+        keys = [
+            packet.pts * base - origin
+            for packet in container.demux(stream)
+            if packet.size and packet.pts is not None and packet.is_keyframe
+        ]
         suffix = ".mp4" if "mp4" in container.format.name else ".mkv"
     if not keys:
         raise InputError(f"'{path}' tells no key frames: give --exact to encode its shots anew")
