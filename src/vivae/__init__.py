@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vivae.app.video_report import report as report
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
+    from vivae.tasks.bench_search import bench_search as bench_search
     from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
+    from vivae.tasks.search import search as search
     from vivae.tasks.shots import shots as shots
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
@@ -34,6 +36,7 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "bench_codec": "vivae.tasks.bench_codec",
+    "bench_search": "vivae.tasks.bench_search",
     "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
@@ -48,6 +51,7 @@ _PLACES = {
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
     "report": "vivae.app.video_report",
+    "search": "vivae.tasks.search",
     "shots": "vivae.tasks.shots",
     "train": "vivae.train",
 }

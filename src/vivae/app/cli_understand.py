@@ -86,6 +86,24 @@ def report(
         )
 
 
+@app.command()
+def search(
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="An image, a clip, or a frame: clip.mp4@12.5 (or @1:05).")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder with the videos; it gets an index.")
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, help="Places told at most.")] = 5,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find where a picture or clip comes from, also re-encoded, cropped or mirrored; says so when it is not there."""
+    with Session(as_json, kept="What was indexed so far is kept.") as session:
+        session.show(vivae.search(query, folder, count=count, progress=session.progress("indexing")))
+
+
 @bench.command("shots")
 def bench_shots(
     output: Annotated[
@@ -103,4 +121,28 @@ def bench_shots(
     ) as session:
         session.show(
             vivae.bench_shots(data, output, files=files, threads=threads, progress=session.share_progress())
+        )
+
+
+@bench.command("search")
+def bench_search(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the clips.")],
+    queries: Annotated[
+        int, typer.Option("--queries", min=1, help="Seconds looked up, in each kind of copy.")
+    ] = 60,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure search: re-encoded, cropped and mirrored copies, and queries that are absent."""
+    with Session(
+        as_json, kept="What was measured so far is kept: run the same command again to go on."
+    ) as session:
+        session.show(
+            vivae.bench_search(
+                data, output, queries=queries, threads=threads, progress=session.share_progress()
+            )
         )

@@ -1,4 +1,4 @@
-"""`report`: one page that makes a video plain: what it is, its shots, where to look, how it runs; and a summary clip."""
+"""`report`: one page that makes a video plain: what it is, its shots, where to look, how it runs; a summary clip."""
 
 import base64
 import csv
@@ -24,7 +24,7 @@ from vivae.media.atomic import check_target
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.gauges import Reading
 from vivae.tasks.info import info as info_of
-from vivae.tasks.moments import Moment, describe, moments
+from vivae.tasks.moments import Moment, counted, describe, moments
 from vivae.tasks.shots import as_text
 from vivae.tasks.summary import keyframes, summary_pieces, write_summary
 from vivae.tasks.survey import Look, Survey, shrunk, survey
@@ -173,7 +173,7 @@ def _tiles(technical: Mapping[str, Any], found: Survey) -> str:
             Tile(
                 f"{len(found.shots)}",
                 "shots" if len(found.shots) > 1 else "shot",
-                f"{cuts} cuts, {len(found.transitions) - cuts} soft transitions",
+                f"{counted(cuts, 'cut')}, {counted(len(found.transitions) - cuts, 'soft transition')}",
             ),
             Tile(
                 f"{active:.1f}", "%", f"of the picture moves by itself; up to {things:.0f} things at a time"
@@ -201,8 +201,8 @@ def _cards(src: str | os.PathLike[str], found: Survey, keys: Sequence[Look], sha
         cards.append(
             f'<button type="button" class="card" data-shot="{shot.shot}" data-at="{shot.start_s}">'
             f'<img alt="Keyframe of shot {shot.shot}" src="data:image/jpeg;base64,{picture}">'
-            f'<span class="words"><b>Shot {shot.shot}<span>{_clock(shot.start_s - begin)} – {_clock(shot.end_s - begin)}'
-            f"</span></b>{escape(begins + words)}</span></button>"
+            f'<span class="words"><b>Shot {shot.shot}<span>{_clock(shot.start_s)} – {_clock(shot.end_s)}</span></b>'
+            f"{escape(begins + words)}</span></button>"
         )
     return f'<div class="shotcards" style="{shape}">{"".join(cards)}</div>'
 
@@ -247,13 +247,13 @@ def _curves(found: Survey) -> list[str]:
                 height=230,
             )
         )
-    times = [r.time for r in found.readings]
+    moments_of = [r.time for r in found.readings]
     small = []
     for name, title, unit, color in CURVES:
         values = [getattr(r, name) for r in found.readings]
-        series = Series(title.lower(), color, *_thinned(times, values, np.mean))
+        series = Series(title.lower(), color, *_thinned(moments_of, values, np.mean))
         small.append(
-            chart(title, Axis("time", "s"), Axis(title.lower(), unit), [series], from_zero=True, height=190)
+            chart(title, Axis("time", "s"), Axis(unit or "0 to 100"), [series], from_zero=True, height=190)
         )
     return [*charts, *(row(*small[k : k + 2]) for k in range(0, len(small), 2))]
 

@@ -93,7 +93,9 @@ def describe(survey: Survey) -> str:
         kinds = [shot.transition for shot in survey.shots[1:]]
         soft = sum(kind != "cut" for kind in kinds)
         longest = max(survey.shots, key=lambda shot: shot.duration_s)
-        ways = f"{len(kinds) - soft} cuts" + (f" and {soft} soft transitions" if soft else "")
+        ways = counted(len(kinds) - soft, "cut") + (
+            f" and {counted(soft, 'soft transition')}" if soft else ""
+        )
         shots = f"{count} shots with {ways}; the longest is shot {longest.shot}, {longest.duration_s:.1f} s"
     camera = _word(
         mean["motion"],
@@ -107,6 +109,11 @@ def describe(survey: Survey) -> str:
     focus = _word(mean["sharpness"], ((30, "soft"), (55, "fairly sharp"), (101, "sharp")))
     grain = _word(mean["noise"], ((1.2, "clean"), (3.5, "slightly noisy"), (1e9, "noisy")))
     return f"{shots}. {camera}, and {life}. The picture is {light}, {focus} and {grain}."
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 cut`, `2 cuts`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _word(value: float, steps: Sequence[tuple[float, str]]) -> str:

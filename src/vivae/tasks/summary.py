@@ -36,7 +36,7 @@ class Piece:
 
 def keyframes(survey: Survey) -> list[Look]:
     """For each shot the look that is sharp, like the rest of the shot, and not within a transition."""
-    return [_key(_looks_of(survey, shot), survey.transitions, survey.looks) for shot in survey.shots]
+    return [_key(_looks_of(survey, shot), survey.transitions) for shot in survey.shots]
 
 
 def summary_pieces(survey: Survey, seconds: float) -> list[Piece]:
@@ -109,7 +109,7 @@ def _looks_of(survey: Survey, shot: Shot) -> list[Look]:
     return inside or [min(survey.looks, key=lambda look: abs(look.frame - shot.first_frame))]
 
 
-def _key(looks: Sequence[Look], transitions: Sequence[Transition], every: Sequence[Look]) -> Look:
+def _key(looks: Sequence[Look], transitions: Sequence[Transition]) -> Look:
     clear = [
         look
         for look in looks
@@ -118,7 +118,6 @@ def _key(looks: Sequence[Look], transitions: Sequence[Transition], every: Sequen
     pictures = np.stack([look.picture for look in clear])
     likeness = pictures @ pictures.mean(0)
     sharp = np.array([look.sharpness for look in clear])
-    del every
     return clear[int(np.argmax(_scaled(likeness) + SHARP * _scaled(sharp)))]
 
 

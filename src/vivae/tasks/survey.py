@@ -110,7 +110,7 @@ def survey(
                     codec="h264",
                     crf=COPY_CRF,
                     time_base=info.time_base,
-                )  # fmt: skip
+                )
             )
         held: Frame | None = None
         for number, frame in enumerate(reader):
