@@ -102,7 +102,7 @@ def _page(
     src: str | os.PathLike[str],
     technical: Mapping[str, Any],
     found: Survey,
-    keys: Sequence[Look],
+    keys: Sequence[Sequence[Look]],
     told: Sequence[Moment],
     copy: Path,
     begin: float,
@@ -145,7 +145,7 @@ def _page(
         )
     page.section(
         "Shots" if len(found.shots) > 1 else "The shot",
-        "Each with the frame that stands for it best: sharp, and like the rest of its shot.",
+        "The frames that stand for them best: sharp, and like the rest of their shot; long shots have several.",
         _cards(src, found, keys, shape, begin),
     )
     page.section("How it runs", "Curves over time; click one to go there.", *_curves(found))
@@ -173,7 +173,9 @@ def _tiles(technical: Mapping[str, Any], found: Survey) -> str:
             Tile(
                 f"{len(found.shots)}",
                 "shots" if len(found.shots) > 1 else "shot",
-                f"{counted(cuts, 'cut')}, {counted(len(found.transitions) - cuts, 'soft transition')}",
+                "no cuts"
+                if not found.transitions
+                else f"{counted(cuts, 'cut')}, {counted(len(found.transitions) - cuts, 'soft transition')}",
             ),
             Tile(
                 f"{active:.1f}", "%", f"of the picture moves by itself; up to {things:.0f} things at a time"
@@ -188,7 +190,9 @@ def _tiles(technical: Mapping[str, Any], found: Survey) -> str:
     )
 
 
-def _cards(src: str | os.PathLike[str], found: Survey, keys: Sequence[Look], shape: str, begin: float) -> str:
+def _cards(
+    src: str | os.PathLike[str], found: Survey, keys: Sequence[Sequence[Look]], shape: str, begin: float
+) -> str:
     """A card for each shot; of very many, the longest."""
     chosen = sorted(sorted(range(len(keys)), key=lambda k: -found.shots[k].duration_s)[:CARDS])
     cards = []
@@ -197,13 +201,16 @@ def _cards(src: str | os.PathLike[str], found: Survey, keys: Sequence[Look], sha
         inside = found.readings[shot.first_frame : shot.last_frame + 1]
         words = _words(inside)
         begins = "" if shot.transition in ("start", "cut") else f"begins with a {shot.transition} · "
-        picture = _still(src, begin + keys[k].time, KEY_SIDE)
-        cards.append(
-            f'<button type="button" class="card" data-shot="{shot.shot}" data-at="{shot.start_s}">'
-            f'<img alt="Keyframe of shot {shot.shot}" src="data:image/jpeg;base64,{picture}">'
-            f'<span class="words"><b>Shot {shot.shot}<span>{_clock(shot.start_s)} – {_clock(shot.end_s)}</span></b>'
-            f"{escape(begins + words)}</span></button>"
-        )
+        for number, key in enumerate(keys[k]):
+            at = key.time if number else shot.start_s
+            span = f"at {_clock(at)}" if number else f"{_clock(shot.start_s)} – {_clock(shot.end_s)}"
+            picture = _still(src, begin + key.time, KEY_SIDE)
+            cards.append(
+                f'<button type="button" class="card" data-shot="{shot.shot}" data-at="{at}">'
+                f'<img alt="Keyframe of shot {shot.shot}" src="data:image/jpeg;base64,{picture}">'
+                f'<span class="words"><b>Shot {shot.shot}<span>{span}</span></b>'
+                f"{'' if number else escape(begins + words)}</span></button>"
+            )
     return f'<div class="shotcards" style="{shape}">{"".join(cards)}</div>'
 
 
@@ -268,10 +275,10 @@ def _thinned(
     return [times[int(group[0])] for group in groups], [float(by(every[group])) for group in groups]
 
 
-def _places(src: str | os.PathLike[str], found: Survey, keys: Sequence[Look], begin: float) -> str:
+def _places(src: str | os.PathLike[str], found: Survey, keys: Sequence[Sequence[Look]], begin: float) -> str:
     """The first long shot's keyframe, darkened, with the places that moved glowing."""
     longest = max(range(len(keys)), key=lambda k: found.shots[k].duration_s)
-    picture = _frame(src, begin + keys[longest].time, 640)
+    picture = _frame(src, begin + keys[longest][0].time, 640)
     height, width = picture.shape[:2]
     share = found.moved / max(found.duration, 1e-3)
     peak = max(float(np.quantile(share, 0.995)), 1e-4)

@@ -94,32 +94,40 @@ def _cells(plane: Array, window: tuple[float, float, float], cells: tuple[int, i
     return np.asarray(cv2.resize(part, cells, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def fit(query: Sequence[Picture], candidate: Sequence[Array], aspect: float) -> float:
-    """How well the query's pictures lie over the candidate's, at the best scale and place they share: -1 to 1.
+def fit(takes: Sequence[Sequence[Picture]], candidate: Sequence[Array], aspect: float) -> float:
+    """How well some take of the query lies over the candidate's pictures, at the best scale and place: -1 to 1.
 
-    candidate: luma of pictures of the same moments; aspect: theirs, as shown. One picture of the query is compared
-    with whichever of the candidate's fits.
+    A take with as many pictures as the candidate is laid over all of them at one place; a single one over any.
+    candidate: luma; aspect: width over height as shown.
     """
     details = [detail(luma) for luma in candidate]
-    best = -1.0
-    for zoom in ZOOMS:
-        width = round(THUMB[0] * zoom)
-        height = round(THUMB[1] * zoom * aspect / query[0].aspect)
-        if height > THUMB[1] * 1.04 or height < 10:
-            continue
-        size = (width, min(height, THUMB[1]))
-        templates = [
-            detail(np.asarray(cv2.resize(p.luma, size, interpolation=cv2.INTER_AREA))) for p in query
+    middle = takes[len(takes) // 2]
+    zooms = [zoom for zoom in ZOOMS if _size(zoom, aspect, middle[0].aspect) is not None]
+    if not zooms:
+        return -1.0
+    scores = [_at(middle, details, zoom, aspect) for zoom in zooms]
+    # The phase hardly moves the best scale: it is looked for with one take, and refined with all.
+    likely = [zooms[k] for k in np.argsort(scores)[-2:]]
+    return max(_at(take, details, zoom, aspect) for take in takes for zoom in likely)
+
+
+def _size(zoom: float, aspect: float, own: float) -> tuple[int, int] | None:
+    """Columns and rows that a query of aspect `own` takes, `zoom` of the width; None where it cannot lie inside."""
+    height = round(THUMB[1] * zoom * aspect / own)
+    return (round(THUMB[0] * zoom), min(height, THUMB[1])) if 10 <= height <= THUMB[1] * 1.04 else None
+
+
+def _at(take: Sequence[Picture], details: Sequence[Array], zoom: float, aspect: float) -> float:
+    size = _size(zoom, aspect, take[0].aspect)
+    if size is None:
+        return -1.0
+    templates = [detail(np.asarray(cv2.resize(p.luma, size, interpolation=cv2.INTER_AREA))) for p in take]
+    if len(templates) == len(details):
+        maps = [
+            cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED) for d, t in zip(details, templates, strict=True)
         ]
-        if len(templates) == len(details):
-            maps = [
-                cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED) for d, t in zip(details, templates, strict=True)
-            ]
-            best = max(best, float(np.mean(maps, axis=0).max()))
-        else:
-            maps = [cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED) for d in details for t in templates]
-            best = max(best, max(float(found.max()) for found in maps))
-    return best
+        return float(np.mean(maps, axis=0).max())
+    return max(float(cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED).max()) for d in details for t in templates)
 
 
 def detail(luma: Array) -> Array:

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,16 @@ import numpy as np
 from vivae.errors import InputError
 from vivae.media import open_video, probe
 from vivae.tasks.common import Progress, no_progress
-from vivae.tasks.fingerprint import WINDOWS, Picture, fit, picture_of, vectors_of
-from vivae.tasks.search_index import HOP, SECOND, Segments, read_index, segments_of
+from vivae.tasks.fingerprint import WINDOWS, Array, Picture, fit, picture_of, vectors_of
+from vivae.tasks.search_index import HOP, SECOND, Segments, read_index
 
-SHORTLIST = 60
+SHORTLIST = 30
 """Segments by their vectors that are laid over the query."""
 FOUND = 0.62
 """How well a match fits at least; chosen on training footage so that 95 of 100 absent queries find nothing."""
-LONGEST = 8
+PHASE = 1 / 16
+"""Seconds between the phases at which pictures of a query are taken: the index has one every half second."""
+LONGEST = 4
 """Segments of a query clip that are looked up, evenly spread."""
 
 
@@ -63,22 +64,42 @@ def search(
     }
 
 
-def query_segments(query: str | os.PathLike[str]) -> list[tuple[float, list[Picture]]]:
-    """Times in the query and its pictures: one for an image or frame, two for each second of a clip."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A second of the query, or one frame. takes: pictures to lay over the index's, one of which lies where those do:
+    pairs half a second apart at many phases, or a single picture."""
+
+    time: float
+    takes: list[list[Picture]]
+
+
+def query_segments(query: str | os.PathLike[str]) -> list[Asked]:
+    """What of a query is looked up: one frame of an image or of `clip@time`, seconds of a clip."""
     text = str(query)
     at = re.fullmatch(r"(.+)@(?:(\d+):)?(\d+(?:\.\d*)?)", text)
     if at and not Path(text).exists():
         time = 60 * int(at[2] or 0) + float(at[3])
         with open_video(at[1], start=time) as reader:
-            return [(time, [picture_of(next(reader), float(reader.info.sar))])]
-    if probe(text).is_image:
+            return [Asked(time, [[picture_of(next(reader), float(reader.info.sar))]])]
+    info = probe(text)
+    if info.is_image:
         with open_video(text) as reader:
-            return [(0.0, [picture_of(next(reader), float(reader.info.sar))])]
-    with open_video(text) as reader:
-        found = list(islice(segments_of(reader, float(reader.info.sar)), 7200))
-    if len(found) > LONGEST:
-        found = [found[round(k)] for k in np.linspace(0, len(found) - 1, LONGEST)]
-    return found
+            return [Asked(0.0, [[picture_of(next(reader), float(reader.info.sar))]])]
+    last = max(0.0, float(info.duration) - SECOND)
+    count = min(LONGEST, 1 + int(last))
+    return [_asked(text, float(time)) for time in np.linspace(0, last, count)]
+
+
+def _asked(path: str, time: float) -> Asked:
+    """The second that begins at `time`."""
+    shown: list[Picture] = []
+    with open_video(path, start=time, end=time + SECOND) as reader:
+        for frame in reader:
+            while float(frame.time + frame.duration) > len(shown) * PHASE and len(shown) < SECOND / PHASE:
+                shown.append(picture_of(frame, float(reader.info.sar)))
+    half = round(HOP / PHASE)
+    takes = [[shown[k], shown[min(k + half, len(shown) - 1)]] for k in range(min(half, len(shown)))]
+    return Asked(time, takes)
 
 
 class Index:
@@ -98,37 +119,43 @@ class Index:
     def __len__(self) -> int:
         return len(self._owner)
 
-    def matches(
-        self, asked: Sequence[tuple[float, list[Picture]]], without: frozenset[int] = frozenset()
-    ) -> list[Match]:
+    def matches(self, asked: Sequence[Asked], without: frozenset[int] = frozenset()) -> list[Match]:
         """The best place in each video for any segment of a query, best first. without: numbers of videos left out."""
         if not len(self):
             raise InputError("the folder holds no video that can be read: there is nothing to search")
         best: dict[int, Match] = {}
-        for time, pictures in asked:
-            for match, owner in self._of(time, pictures, without):
+        for part in asked:
+            for match, owner in self._of(part, without):
                 if owner not in best or match.score > best[owner].score:
                     best[owner] = match
         return sorted(best.values(), key=lambda match: -match.score)
 
-    def _of(self, time: float, pictures: list[Picture], without: frozenset[int]) -> list[tuple[Match, int]]:
+    def _of(self, asked: Asked, without: frozenset[int]) -> list[tuple[Match, int]]:
         found = []
-        for mirrored in (False, True):
-            shown = [picture.mirrored() for picture in pictures] if mirrored else pictures
-            vector = vectors_of(shown, WINDOWS[:1])[0]
-            alike = (self._vectors @ vector).max(1)
-            if without:
-                alike = np.where(np.isin(self._owner, list(without)), -1, alike)
-            for k in np.argsort(-alike)[:SHORTLIST].tolist():
-                owner, place = int(self._owner[k]), int(self._place[k])
-                if owner in without:
-                    continue
-                part = self._every[owner]
-                score = fit(shown, list(part.pictures[place].astype(np.float32)), part.aspect)
-                start = float(part.starts[place])
-                match = Match(str(part.path), start, start + SECOND, round(score, 4), mirrored, time)
-                found.append((match, owner))
+        views = (asked.takes, [[picture.mirrored() for picture in take] for take in asked.takes])
+        every = [picture for take in asked.takes for picture in take]
+        alike = np.stack([
+            (self._vectors @ _mean_vector([p.mirrored() for p in every] if mirrored else every)).max(1)
+            for mirrored in (False, True)
+        ])  # fmt: skip
+        alike[:, np.isin(self._owner, list(without))] = -2
+        for flat in np.argsort(-alike, axis=None)[:SHORTLIST].tolist():
+            mirrored, k = divmod(flat, len(self))
+            owner, place = int(self._owner[k]), int(self._place[k])
+            if owner in without:
+                continue
+            part = self._every[owner]
+            score = fit(views[mirrored], list(part.pictures[place].astype(np.float32)), part.aspect)
+            start = float(part.starts[place])
+            match = Match(
+                str(part.path), start, start + SECOND, round(score, 4), bool(mirrored), round(asked.time, 3)
+            )
+            found.append((match, owner))
         return found
+
+
+def _mean_vector(pictures: Sequence[Picture]) -> Array:
+    return vectors_of(pictures[:: max(1, len(pictures) // 4)], WINDOWS[:1])[0]
 
 
 def near(match: Match, video: str, start: float) -> bool:

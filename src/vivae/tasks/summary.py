@@ -7,6 +7,7 @@ seconds. Greedy choice comes within 1 - 1/e of the best (Nemhauser, Wolsey and F
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ PIECE = 2.0
 SHORTEST = 0.6
 MARGIN = 2
 """Frames between a transition and a keyframe."""
+KEY_EVERY, MOST_KEYS, SAME = 5.0, 4, 0.97
+"""Seconds of a shot that may have a keyframe of their own, how many it has at most, and how alike two may be."""
 SHARP = 0.5
 """What sharpness counts beside likeness, when a keyframe is chosen."""
 
@@ -34,9 +37,23 @@ class Piece:
     end: float
 
 
-def keyframes(survey: Survey) -> list[Look]:
-    """For each shot the look that is sharp, like the rest of the shot, and not within a transition."""
-    return [_key(_looks_of(survey, shot), survey.transitions) for shot in survey.shots]
+def keyframes(survey: Survey) -> list[list[Look]]:
+    """For each shot the looks that stand for it, in order of time: one, and of a long shot a few that differ."""
+    return [_keys(survey, shot) for shot in survey.shots]
+
+
+def _keys(survey: Survey, shot: Shot) -> list[Look]:
+    looks = _clear(_looks_of(survey, shot), survey.transitions)
+    chosen = [_key(looks)]
+    while len(chosen) < min(MOST_KEYS, 1 + shot.duration_s // KEY_EVERY):
+        # What is least like those chosen, among the sharper half.
+        limit = float(np.median([look.sharpness for look in looks]))
+        sharp = [look for look in looks if look.sharpness >= limit]
+        alike = [max(float(look.picture @ key.picture) for key in chosen) / 2 for look in sharp]
+        if min(alike) > SAME:
+            break
+        chosen.append(sharp[int(np.argmin(alike))])
+    return sorted(chosen, key=lambda look: look.time)
 
 
 def summary_pieces(survey: Survey, seconds: float) -> list[Piece]:
@@ -89,17 +106,18 @@ def write_summary(
     """
     with open_video(src) as reader:
         info = reader.info
-    at = info.time_base * 0
+    at = Fraction(0)
     with open_writer(
         dst, width=info.width, height=info.height, fps=info.fps, color=info.color, sar=info.sar,
-        time_base=info.time_base, inputs=[src], force=force,
+        inputs=[src], force=force,
     ) as writer:  # fmt: skip
         for piece in pieces:
             with open_video(src, start=start + piece.start, end=start + piece.end) as reader:
                 for frame in reader:
                     frame.time = at
                     writer.write(frame)
-                    at += frame.duration
+                    # A piece may end just after a frame has begun; it is shown for a moment all the same.
+                    at += max(frame.duration, 1 / info.fps / 2)
     return float(at)
 
 
@@ -109,16 +127,17 @@ def _looks_of(survey: Survey, shot: Shot) -> list[Look]:
     return inside or [min(survey.looks, key=lambda look: abs(look.frame - shot.first_frame))]
 
 
-def _key(looks: Sequence[Look], transitions: Sequence[Transition]) -> Look:
-    clear = [
-        look
-        for look in looks
-        if not any(t.first - MARGIN <= look.frame < t.end + MARGIN for t in transitions)
-    ] or list(looks)
-    pictures = np.stack([look.picture for look in clear])
+def _clear(looks: Sequence[Look], transitions: Sequence[Transition]) -> list[Look]:
+    """Those outside of transitions, where there are any."""
+    clear = [k for k in looks if not any(t.first - MARGIN <= k.frame < t.end + MARGIN for t in transitions)]
+    return clear or list(looks)
+
+
+def _key(looks: Sequence[Look]) -> Look:
+    pictures = np.stack([look.picture for look in looks])
     likeness = pictures @ pictures.mean(0)
-    sharp = np.array([look.sharpness for look in clear])
-    return clear[int(np.argmax(_scaled(likeness) + SHARP * _scaled(sharp)))]
+    sharp = np.array([look.sharpness for look in looks])
+    return looks[int(np.argmax(_scaled(likeness) + SHARP * _scaled(sharp)))]
 
 
 def _scaled(values: NDArray) -> NDArray:
