@@ -19,11 +19,11 @@ from vivae.errors import InputError
 from vivae.measure import bench
 from vivae.measure.bench import Record
 from vivae.measure.clip import Progress, no_progress
-from vivae.media import Frame, open_video, open_writer
+from vivae.media import Frame, open_video, open_writer, probe
 from vivae.tasks.search import FOUND, Index, near, query_segments
 from vivae.tasks.search_index import SECOND, Segments, read_index
 
-VERSION = 2
+VERSION = 3
 """Of the way figures are taken: raise it, and old records are taken again."""
 FOLDERS = ("train", "eval", "segment/davis", "segment/highway", "anomaly/ped2/train")
 ONE_SCENE = ("ped2", "highway")
@@ -65,7 +65,10 @@ def bench_search(
     own = {"version": VERSION, "segments": len(index), "threshold": FOUND}
     records = bench.Records(folder, own)
     rng = np.random.default_rng(2026)
-    weights = np.array([float(part.starts[-1]) + SECOND for part in every])
+    # FFmpeg decodes H.264 of full chroma wrongly after a seek (it misses what the first packet said of its encoder):
+    # such clips stay in the library, and no second is taken from them.
+    whole = [part.path for part in every if "444" not in probe(part.path).pixel_format]
+    weights = np.array([float(part.starts[-1]) + SECOND if part.path in whole else 0.0 for part in every])
     measured = []
     for number in range(queries):
         progress(f"query {number + 1} of {queries}", number / queries)

@@ -107,7 +107,7 @@ def fit(takes: Sequence[Sequence[Picture]], candidate: Sequence[Array], aspect: 
         return -1.0
     scores = [_at(middle, details, zoom, aspect) for zoom in zooms]
     # The phase hardly moves the best scale: it is looked for with one take, and refined with all.
-    likely = [zooms[k] for k in np.argsort(scores)[-2:]]
+    likely = {zooms[0], *(zooms[k] for k in np.argsort(scores)[-2:])}
     return max(_at(take, details, zoom, aspect) for take in takes for zoom in likely)
 
 

@@ -17,7 +17,7 @@ from vivae.tasks.search_index import HOP, SECOND, Segments, read_index
 
 SHORTLIST = 30
 """Segments by their vectors that are laid over the query."""
-FOUND = 0.62
+FOUND = 0.8
 """How well a match fits at least; chosen on training footage so that 95 of 100 absent queries find nothing."""
 PHASE = 1 / 16
 """Seconds between the phases at which pictures of a query are taken: the index has one every half second."""

@@ -88,6 +88,8 @@ def decide(answers: list[Answer]) -> list[Transition]:
     graduals = [
         Transition(_kind(answers, first, end), first, end, float(inside[first:end].max()))
         for first, end in _runs(inside)
+        # Fading in at the start or out at the end is no way from one shot to another.
+        if first > 1 and end < len(answers) - 1
     ]
     cuts = []
     for at in np.flatnonzero(cut > CUT).tolist():
