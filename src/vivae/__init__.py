@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from vivae.app.doctor import doctor as doctor
     from vivae.app.training import train as train
     from vivae.app.tuning import tune as tune
+    from vivae.app.video_report import report as report
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
+    from vivae.tasks.bench_search import bench_search as bench_search
+    from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
+    from vivae.tasks.search import search as search
+    from vivae.tasks.shots import shots as shots
     from vivae.tasks.stylize import stylize as stylize
     from vivae.vae.model import VideoVAE as VideoVAE
     from vivae.vae.zoo import list_models as list_models
@@ -42,6 +47,8 @@ _PLACES = {
     "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_stylize": "vivae.tasks.bench_stylize",
+    "bench_search": "vivae.tasks.bench_search",
+    "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
@@ -58,6 +65,9 @@ _PLACES = {
     "open": "vivae.tasks.opening",
     "reconstruct": "vivae.tasks.reconstruct",
     "stylize": "vivae.tasks.stylize",
+    "report": "vivae.app.video_report",
+    "search": "vivae.tasks.search",
+    "shots": "vivae.tasks.shots",
     "train": "vivae.train",
     "tune": "vivae.app.tuning",
 }

@@ -22,7 +22,7 @@ from vivae import __version__
 from vivae.measure.clip import Clip
 from vivae.media import atomic_path
 
-SCRIPTS = ("player.js", "slider.js", "heat.js", "chart.js", "page.js")
+SCRIPTS = ("player.js", "slider.js", "heat.js", "chart.js", "film.js", "page.js")
 MIME = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -159,7 +159,7 @@ def slider(
     clip: Clip, original: str, groups: Mapping[str, Sequence[Choice]], start: tuple[int, int] = (0, 0)
 ) -> str:
     """Two videos in step under one handle; what stands right is chosen by group and, within it, by method."""
-    return _live(
+    return live(
         "slider",
         _timing(clip)
         | {
@@ -206,7 +206,7 @@ def chart(
         }
         for item in series
     ]
-    return _live(
+    return live(
         "chart",
         {
             "title": title,
@@ -233,7 +233,7 @@ def heat_map(clip: Clip, original: str, cells: NDArray[np.float32], stride: int,
     # Shown first is where regions differ most, and not a cut, where everything is new and hard.
     calm = cells.mean((1, 2)) <= np.quantile(cells.mean((1, 2)), 0.9)
     telling = int(np.where(calm, cells.std((1, 2)), -1).argmax())
-    return _live(
+    return live(
         "heat",
         _timing(clip)
         | {
@@ -308,8 +308,8 @@ def _timing(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _live(kind: str, data: Mapping[str, Any]) -> str:
-    """A piece that the page's script builds from its data."""
+def live(kind: str, data: Mapping[str, Any]) -> str:
+    """A piece that the page's script of that name builds from its data."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=float)
     # "</script>" in a name would end the element; JSON reads the escape as the same character.
     text = text.replace("<", "\\u003c")

@@ -45,7 +45,7 @@ MOUNT.chart = (root, data) => {
   };
 
   function draw() {
-    legend.replaceChildren(...shown().map(series => make("button", { type: "button", "aria-pressed": !hidden.has(series.name),
+    if (data.series.length > 1) legend.replaceChildren(...shown().map(series => make("button", { type: "button", "aria-pressed": !hidden.has(series.name),
       onclick: () => { hidden.has(series.name) ? hidden.delete(series.name) : hidden.add(series.name); draw(); } }, sample(series), series.name)));
     const visible = shown().filter(series => !hidden.has(series.name));
     const width = plot.clientWidth || 600, height = data.height || 260;

@@ -1,0 +1,163 @@
+"""`search`: where in a folder of videos is this picture or clip, also re-encoded, cropped or mirrored?"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vivae.errors import InputError
+from vivae.media import open_video, probe
+from vivae.tasks.common import Progress, no_progress
+from vivae.tasks.fingerprint import WINDOWS, Array, Picture, fit, picture_of, vectors_of
+from vivae.tasks.search_index import HOP, SECOND, Segments, read_index
+
+SHORTLIST = 30
+"""Segments by their vectors that are laid over the query."""
+FOUND = 0.8
+"""How well a match fits at least; chosen on training footage so that 95 of 100 absent queries find nothing."""
+PHASE = 1 / 16
+"""Seconds between the phases at which pictures of a query are taken: the index has one every half second."""
+LONGEST = 4
+"""Segments of a query clip that are looked up, evenly spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A place in the folder. score: how well the pictures fit, at most 1; query_s: which second of the query it is."""
+
+    video: str
+    start_s: float
+    end_s: float
+    score: float
+    mirrored: bool
+    query_s: float
+
+
+def search(
+    query: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    count: int = 5,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Find where `query` comes from among the videos of `folder`.
+
+    query: an image, a clip, or one frame of a clip as `clip.mp4@12.5` (seconds, or M:SS). The folder's index is made
+    or brought up to date first, in its `.vivae-index`. count: places told at most, the best of each video first.
+    Returns found, matches (see `Match`), best_score and what was indexed. Raises InputError, FormatError, OutputError.
+    """
+    asked = query_segments(query)
+    every, told = read_index(folder, progress=progress)
+    index = Index(every)
+    matches = index.matches(asked)
+    good = [match for match in matches if match.score >= FOUND]
+    return {
+        "query": str(query),
+        "found": bool(good),
+        "matches": [asdict(match) for match in good[:count]],
+        "best_score": round(matches[0].score, 4) if matches else None,
+        "index": told | {"segments": len(index)},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A second of the query, or one frame. takes: pictures to lay over the index's, one of which lies where those do:
+    pairs half a second apart at many phases, or a single picture."""
+
+    time: float
+    takes: list[list[Picture]]
+
+
+def query_segments(query: str | os.PathLike[str]) -> list[Asked]:
+    """What of a query is looked up: one frame of an image or of `clip@time`, seconds of a clip."""
+    text = str(query)
+    at = re.fullmatch(r"(.+)@(?:(\d+):)?(\d+(?:\.\d*)?)", text)
+    if at and not Path(text).exists():
+        time = 60 * int(at[2] or 0) + float(at[3])
+        with open_video(at[1], start=time) as reader:
+            return [Asked(time, [[picture_of(next(reader), float(reader.info.sar))]])]
+    info = probe(text)
+    if info.is_image:
+        with open_video(text) as reader:
+            return [Asked(0.0, [[picture_of(next(reader), float(reader.info.sar))]])]
+    last = max(0.0, float(info.duration) - SECOND)
+    count = min(LONGEST, 1 + int(last))
+    return [_asked(text, float(time)) for time in np.linspace(0, last, count)]
+
+
+def _asked(path: str, time: float) -> Asked:
+    """The second that begins at `time`."""
+    shown: list[Picture] = []
+    with open_video(path, start=time, end=time + SECOND) as reader:
+        for frame in reader:
+            while float(frame.time + frame.duration) > len(shown) * PHASE and len(shown) < SECOND / PHASE:
+                shown.append(picture_of(frame, float(reader.info.sar)))
+    half = round(HOP / PHASE)
+    takes = [[shown[k], shown[min(k + half, len(shown) - 1)]] for k in range(min(half, len(shown)))]
+    return Asked(time, takes)
+
+
+class Index:
+    """Segments of many videos, ready to be searched."""
+
+    def __init__(self, every: Sequence[Segments]) -> None:
+        self._every = every
+        self._owner = (
+            np.repeat(np.arange(len(every)), [len(part.starts) for part in every])
+            if every
+            else np.empty(0, int)
+        )
+        self._place = np.concatenate([np.arange(len(part.starts)) for part in every] or [np.empty(0, int)])
+        vectors = [part.vectors.astype(np.float32) for part in every]
+        self._vectors = np.concatenate(vectors) if vectors else np.empty((0, len(WINDOWS), 1), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._owner)
+
+    def matches(self, asked: Sequence[Asked], without: frozenset[int] = frozenset()) -> list[Match]:
+        """The best place in each video for any segment of a query, best first. without: numbers of videos left out."""
+        if not len(self):
+            raise InputError("the folder holds no video that can be read: there is nothing to search")
+        best: dict[int, Match] = {}
+        for part in asked:
+            for match, owner in self._of(part, without):
+                if owner not in best or match.score > best[owner].score:
+                    best[owner] = match
+        return sorted(best.values(), key=lambda match: -match.score)
+
+    def _of(self, asked: Asked, without: frozenset[int]) -> list[tuple[Match, int]]:
+        found = []
+        views = (asked.takes, [[picture.mirrored() for picture in take] for take in asked.takes])
+        every = [picture for take in asked.takes for picture in take]
+        alike = np.stack([
+            (self._vectors @ _mean_vector([p.mirrored() for p in every] if mirrored else every)).max(1)
+            for mirrored in (False, True)
+        ])  # fmt: skip
+        alike[:, np.isin(self._owner, list(without))] = -2
+        for flat in np.argsort(-alike, axis=None)[:SHORTLIST].tolist():
+            mirrored, k = divmod(flat, len(self))
+            owner, place = int(self._owner[k]), int(self._place[k])
+            if owner in without:
+                continue
+            part = self._every[owner]
+            score = fit(views[mirrored], list(part.pictures[place].astype(np.float32)), part.aspect)
+            start = float(part.starts[place])
+            match = Match(
+                str(part.path), start, start + SECOND, round(score, 4), bool(mirrored), round(asked.time, 3)
+            )
+            found.append((match, owner))
+        return found
+
+
+def _mean_vector(pictures: Sequence[Picture]) -> Array:
+    return vectors_of(pictures[:: max(1, len(pictures) // 4)], WINDOWS[:1])[0]
+
+
+def near(match: Match, video: str, start: float) -> bool:
+    """Whether a match shares time with the second that begins at `start`."""
+    return match.video == video and abs(match.start_s - start) <= SECOND - HOP / 2
