@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from vivae.errors import InputError
+from vivae.media import pack
+from vivae.vae import enhancing
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
 from vivae.vae.enhancing import Step, enhanced
@@ -119,3 +121,16 @@ def test_flow_brings_a_moved_picture_back():
 def test_tiny_pictures_count_as_still():
     tiny = np.zeros((8, 40), np.uint8)
     assert not Motion().between(tiny, tiny).any()
+
+
+def test_a_mirrored_look_is_a_look_at_the_mirrored_picture():
+    rng = np.random.default_rng(5)
+    picture = rng.integers(0, 256, (16, 24), np.uint8)
+    chroma = rng.integers(0, 256, (8, 12), np.uint8)
+    packed = torch.from_numpy(pack((picture, chroma, chroma)))[None]
+    for across, down in enhancing.VIEWS:
+        turned = [
+            np.ascontiguousarray(p[:: -1 if down else 1, :: -1 if across else 1]) for p in (picture, chroma)
+        ]
+        expected = pack((turned[0], turned[1], turned[1]))
+        assert np.array_equal(enhancing._turned(packed, across, down)[0].numpy(), expected)

@@ -27,6 +27,7 @@ from vivae.media import Frame, Planes
 from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
+from vivae.tasks.enhance import VIEWS
 from vivae.tasks.restore import Plan, Restorer
 from vivae.train.degrade import coded_by, through_av1, through_codec
 from vivae.train.disturb import with_noise
@@ -70,6 +71,7 @@ def bench_enhance(
     folder = Path(dst)
     folder.mkdir(parents=True, exist_ok=True)
     network = load_enhancer(model or "enhance")
+    views = VIEWS["best" if preset == "best" else "fast"]
     chosen = bench.evaluation_clips(data, clips)
     wanted = [part for part in PARTS if part in set(parts)]
     shared = {"frames": frames, "version": VERSION}
@@ -79,12 +81,12 @@ def bench_enhance(
     jobs: list[tuple[str, str, Callable[[], Record]]] = []
     for clip in chosen:
         if "noise" in wanted:
-            jobs += [("noise", clip.name, partial(_noise, clip, frames, network, threads, peers, own))]
+            jobs += [("noise", clip.name, partial(_noise, clip, frames, network, views, peers, own))]
         if "coded" in wanted:
-            take = partial(_coded, clip, frames, network)
+            take = partial(_coded, clip, frames, network, views)
             jobs += [("coded", clip.name, partial(own.get, f"coded-{clip.name}", clip.path, take))]
         if "scale" in wanted:
-            take = partial(_scale, clip, frames, network, networks)
+            take = partial(_scale, clip, frames, network, views, networks)
             jobs += [("scale", clip.name, partial(own.get, f"scale-{clip.name}", clip.path, take))]
         if "between" in wanted:
             middle = load_enhancer("between")
@@ -92,7 +94,7 @@ def bench_enhance(
             take = partial(between, clip, frames, middle)
             jobs += [("between", clip.name, partial(seen.get, f"between-{clip.name}", clip.path, take))]
     if "speed" in wanted:
-        jobs += [("speed", "848x480", partial(_speed, chosen[0], network))]
+        jobs += [("speed", "848x480", partial(_speed, chosen[0], network, views))]
     found: dict[str, Record] = {part: {} for part in wanted}
     for number, (part, name, job) in enumerate(jobs):
         progress(f"{part}: {name}", number / len(jobs))
@@ -117,7 +119,7 @@ def restored(frames: Sequence[Frame], plan: Plan, network: Enhancer) -> tuple[li
 
 
 def _noise(
-    wanted: BenchClip, frames: int, network: Enhancer, threads: int, peers: bench.Records, own: bench.Records
+    wanted: BenchClip, frames: int, network: Enhancer, views: int, peers: bench.Records, own: bench.Records
 ) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
@@ -130,7 +132,7 @@ def _noise(
             return [_frame(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
 
         result[str(sigma)] = peers.get(key, wanted.path, lambda: _filters(clip, noisy(), sigma)) | own.get(  # noqa: B023
-            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), network)
+            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), network, views)
         )
     return result
 
@@ -148,9 +150,9 @@ def _filters(clip: Clip, noisy: Sequence[Frame], sigma: float) -> Record:
     return result
 
 
-def _ours(clip: Clip, noisy: Sequence[Frame], network: Enhancer) -> Record:
+def _ours(clip: Clip, noisy: Sequence[Frame], network: Enhancer, views: int) -> Record:
     level = float(np.median([noise_of(frame) for frame in noisy]))
-    made, seconds = restored(noisy, Plan(noise=level), network)
+    made, seconds = restored(noisy, Plan(noise=level, views=views), network)
     scored = _score(
         clip, [(index, frame.planes) for index, frame in enumerate(made)], seconds, f"measured {level:.1f}"
     )
@@ -175,7 +177,7 @@ def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, comma
     }
 
 
-def _coded(wanted: BenchClip, frames: int, network: Enhancer) -> Record:
+def _coded(wanted: BenchClip, frames: int, network: Enhancer, views: int) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
     for name, (codec, crf) in CODECS.items():
@@ -186,13 +188,13 @@ def _coded(wanted: BenchClip, frames: int, network: Enhancer) -> Record:
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=coded_by(codec)), network)
+        better, _ = restored(poor, Plan(deblock=coded_by(codec), views=views), network)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
 
 
-def _scale(wanted: BenchClip, frames: int, network: Enhancer, networks: Path) -> Record:
+def _scale(wanted: BenchClip, frames: int, network: Enhancer, views: int, networks: Path) -> Record:
     result: Record = {}
     clip = wanted.load(frames)
     for times in SCALES:
@@ -205,7 +207,7 @@ def _scale(wanted: BenchClip, frames: int, network: Enhancer, networks: Path) ->
         made: dict[str, Iterator[Planes]] = {
             "bicubic": (_bicubic(frame.planes, width, height) for frame in small),
             "Lanczos": (enlarged(frame.planes, width, height) for frame in small),
-            "vivae": (frame.planes for frame in restored(small, Plan(scale=times), network)[0]),
+            "vivae": (frame.planes for frame in restored(small, Plan(scale=times, views=views), network)[0]),
         }
         for name in ("ESPCN", "FSRCNN"):
             path = networks / f"{name}_x{times}.pb"
@@ -227,7 +229,7 @@ def _quality(clean: Sequence[Frame], seen: Sequence[Frame]) -> Record:
     return {"psnr_y": quality.psnr_y, "psnr_yuv": quality.psnr_yuv, "ssim": quality.ssim}
 
 
-def _speed(wanted: BenchClip, network: Enhancer) -> Record:
+def _speed(wanted: BenchClip, network: Enhancer, views: int) -> Record:
     """Frames a second, the median of three runs; the first frame of each is not timed."""
     width, height = SPEED_SIZE
     frame = wanted.load(1).frames[0]
@@ -241,7 +243,11 @@ def _speed(wanted: BenchClip, network: Enhancer) -> Record:
         for step in range(12)
     ]
     result: Record = {}
-    plans = {"denoise": Plan(noise=20), "deblock": Plan(deblock=1.0), "scale 2 (output)": Plan(scale=2)}
+    plans = {
+        "denoise": Plan(noise=20, views=views),
+        "deblock": Plan(deblock=1.0, views=views),
+        "scale 2 (output)": Plan(scale=2, views=views),
+    }
     for name, plan in plans.items():
         shown = frames
         if plan.scale > 1:

@@ -37,6 +37,8 @@ class Plan:
     light: bool = False
     rate: int = 1
     """Times as many frames a second: 1, 2 or 4."""
+    views: int = 1
+    """Looks at each frame that are averaged, see `EnhancerRunner`."""
 
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
@@ -106,7 +108,7 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(model, times, known, kept[index] if kept else None)
+            _Stage(model, times, known, kept[index] if kept else None, plan.views)
             for index, (times, known) in enumerate(plan.stages())
         ]
 
@@ -158,8 +160,8 @@ class _Item(NamedTuple):
 
 
 class _Stage:
-    def __init__(self, model: Enhancer, times: int, known: Known, memory: Memory | None) -> None:
-        self._runner = EnhancerRunner(model)
+    def __init__(self, model: Enhancer, times: int, known: Known, memory: Memory | None, views: int) -> None:
+        self._runner = EnhancerRunner(model, views=views)
         self._runner.memory = memory
         self._times, self._known = times, known
 
