@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_stylize, cli_understand
+from vivae.app import cli_bench, cli_detect, cli_enhance, cli_export, cli_stylize, cli_understand
 from vivae.app.archive import accept_archives
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
@@ -25,6 +25,7 @@ from vivae.app.options import (
     Model,
     Output,
     OwnModel,
+    Runtime,
     Source,
     Start,
     Threads,
@@ -34,7 +35,7 @@ from vivae.app.options import (
 )
 from vivae.app.root import app
 
-__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_stylize", "cli_understand"]
+__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_export", "cli_stylize", "cli_understand"]
 
 
 @app.command()
@@ -147,6 +148,7 @@ def reconstruct(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -166,6 +168,7 @@ def reconstruct(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -294,6 +297,7 @@ def encode(
     quality: LatentQuality = 100.0,
     channels: Channels = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -311,6 +315,7 @@ def encode(
                 quality=quality,
                 channels=channels,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -327,6 +332,7 @@ def decode(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -342,6 +348,7 @@ def decode(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 force=force,
                 progress=session.progress("decoding"),
             )
