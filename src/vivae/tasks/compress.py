@@ -123,7 +123,7 @@ def compress(
             enhancer = load_enhancer(model or "upscale", device=device)
             # What an interrupted run has finished is found under the same circumstances.
             kept = Kept(
-                Path(dst).parent / f".{Path(dst).name}.vivae",
+                Path(dst).absolute().parent / f".{Path(dst).name}.vivae",
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} {roi and file_mark(roi)}",
             )
             job = LayeredJob(
