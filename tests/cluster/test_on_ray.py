@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 import vivae
 from vivae.cluster.batch import batch
 from vivae.errors import InputError
+from vivae.vae.zoo import notes_of
 
 STORE = 80 << 20
 OPTIONS = {"speed": 8, "quality": 30}
@@ -69,6 +70,39 @@ def test_one_long_file_on_a_cluster_from_the_command_line(cluster, long_clip, vi
     assert code == 0, err
     vivae_command(*words, "-o", tmp_path / "b.mp4")
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+RECIPE = """
+model:
+  {name: mine, stride: 8, latent_channels: 6, nested: [2], widths: [8, 12], encoder_depths: [0, 1],
+   decoder_depths: [0, 1], memory_channels: 4, prior_width: 8}
+data: {crop: 32, downscale: 1, min_side: 32, max_frames: 30}
+stages: [{batch: 2, frames: 2}]
+optimiser: {warmup: 2, ema: 0.9}
+budget: {steps: 6, evaluate_every: 3}
+"""
+
+
+@pytest.mark.slow
+def test_two_workers_train_one_model(cluster, long_clip, vivae_json, vivae_command, tmp_path):
+    cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    (tmp_path / "data").mkdir()
+    shutil.copy(long_clip, tmp_path / "data")
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    words = ("train", tmp_path / "mine.yaml", "--data", tmp_path / "data", "-o", tmp_path / "run")
+    ray_words = ("--engine", "ray", "--workers", "2", "--threads", "1", "--address", cluster.address)
+    told = vivae_json(*words, *ray_words)
+    assert told["steps"] == 6
+    assert notes_of(tmp_path / "run")["hardware"].startswith("2 x cpu")
+    code, _, err = vivae_command(*words, *ray_words)
+    assert code == 2
+    assert "--resume" in err
+
+
+def test_workers_without_a_cluster_are_refused(vivae_command, tmp_path):
+    code, _, err = vivae_command("train", "tiny", "--data", tmp_path, "--workers", "2")
+    assert code == 2
+    assert "ray" in err
 
 
 def test_an_engine_that_is_none(tmp_path, pieces):

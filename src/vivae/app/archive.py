@@ -175,3 +175,16 @@ def run_command(
     with listening(progress) as heard:
         command(source=source, output=output, **given, **{key: same[key] for key in same if key in known})
     return dict(heard.result or {})
+
+
+def train_with_ray(
+    recipe: str, data: Path, *, output: Path | None, threads: int | None, **options: Any
+) -> dict[str, Any]:
+    """`vivae.cluster.training.train_on_ray` with the command line's defaults."""
+    from vivae.app.training import find_recipe
+    from vivae.cluster.training import train_on_ray
+    from vivae.train.recipe import load_recipe
+
+    found = find_recipe(recipe)
+    folder = output or Path("runs") / load_recipe(found, {}).model.name
+    return train_on_ray(found, data, output=folder, threads=threads or 1, **options)

@@ -36,7 +36,7 @@ class RayEngine:
     """
 
     def __init__(self, jobs: int | None, threads: int, address: str | None) -> None:
-        _need_ray()
+        need_ray()
         self.jobs, self.threads, self.address = jobs, threads, address
 
     @contextmanager
@@ -157,7 +157,8 @@ def _outcome(reference: Any, task: Task) -> Outcome:
         return Outcome(task.number, None, reason, fault=True)
 
 
-def _need_ray() -> None:
+def need_ray() -> None:
+    """Raises UnsupportedError where Ray is not installed."""
     try:
         import ray  # noqa: F401
     except ImportError as error:
