@@ -7,15 +7,18 @@ import functools
 import inspect
 import io
 import itertools
+import shlex
 from contextlib import redirect_stdout
 
 import pytest
+import typer
 
 import vivae
-from tests.docs.reading import PAGES, Command, blocks, commands
+from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
 from tests.docs.world import OUTPUTS, SMALLER, World, fitted, make_clip
 from vivae.app.cli import app
 from vivae.app.console import run
+from vivae.app.verbs import EXAMPLES, every_verb
 
 NOT_RUN = {
     "bench": "minutes to hours, and needs the evaluation clips",
@@ -24,6 +27,7 @@ NOT_RUN = {
     "train": "only the smallest recipe, and of it two steps",
 }
 RUN_AFTER_ALL = ("train recipes/tiny.yaml", "train tiny")
+VERBS = dict(every_verb(typer.main.get_command(app)))
 PRINTED_PAGES = [page for page in PAGES if page.name != "README.zh.md"]  # has the commands of README.md
 
 
@@ -63,6 +67,9 @@ def typed(words):
     """What is typed: made to fit the clip, and over the results of the line before."""
     words = fitted(words)
     if words[0] == "train":
+        if "--minutes" in words:
+            at = words.index("--minutes")
+            del words[at : at + 2]
         words += ["--steps", "2"]
     if "force" in options_of(words) and not {"--force", "-f", "--resume"} & set(words):
         words.append("--force")
@@ -106,18 +113,31 @@ def run_python(block, world, names):
         exec(code, names)
 
 
-@pytest.mark.parametrize("page", PRINTED_PAGES, ids=lambda page: page.name)
-def test_what_a_page_says_works_in_its_order(page, world, capfd):
-    """Commands and Python blocks, each going on from those before it."""
+def steps_of(page):
+    """What is run of a page: commands and Python blocks, in their order."""
     steps = [*filter(is_run, commands(page)), *filter(is_python, blocks(page))]
-    if not steps:
-        pytest.skip("nothing that is run")
+    return sorted(steps, key=lambda step: step.line)
+
+
+@pytest.mark.parametrize("page", filter(steps_of, PRINTED_PAGES), ids=lambda page: page.name)
+def test_what_a_page_says_works_in_its_order(page, world, capfd):
+    """Each step goes on from those before it."""
     names = {"vivae": Adapted()}
-    for step in sorted(steps, key=lambda step: step.line):
+    for step in steps_of(page):
         if isinstance(step, Command):
             run_command(step, world, capfd)
         else:
             run_python(step, world, names)
+
+
+def test_the_examples_of_the_help_work(world, capfd):
+    """In the order of the help, where each finds what it needs."""
+    page = ROOT / "src/vivae/app/verbs.py"
+    for panel in EXAMPLES.values():
+        for verb, example in panel.items():
+            command = Command(page, 0, tuple(shlex.split(example)[1:]), True)
+            if verb in VERBS and is_run(command):
+                run_command(command, world, capfd)
 
 
 def test_every_reason_for_not_running_belongs_to_a_verb():

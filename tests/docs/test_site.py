@@ -83,4 +83,6 @@ def test_the_site_builds_strictly_and_stands_alone(tmp_path):
     assert len(pages) > len(list(DOCS.glob("*.md")))
     for page in pages:
         assert not _FETCHED.findall(page.read_text(encoding="utf-8")), page.name
-    assert "doc-function" in (tmp_path / "api.html").read_text(encoding="utf-8")
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    assert "doc-function" in reference
+    assert "<li><code>target_vmaf</code>: " in reference  # arguments are listed
