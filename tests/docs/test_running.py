@@ -119,7 +119,7 @@ def steps_of(page):
     return sorted(steps, key=lambda step: step.line)
 
 
-@pytest.mark.parametrize("page", filter(steps_of, PRINTED_PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", list(filter(steps_of, PRINTED_PAGES)), ids=lambda page: page.name)
 def test_what_a_page_says_works_in_its_order(page, world, capfd):
     """Each step goes on from those before it."""
     names = {"vivae": Adapted()}
