@@ -208,6 +208,13 @@ def compress(
             "--roi", metavar="MASKS", help="Layered: bits for what these masks show; the rest is calmed."
         ),
     ] = None,
+    grain: Annotated[
+        bool,
+        typer.Option(
+            "--grain",
+            help="Layered: noise is taken out, and described for players to put grain like it back.",
+        ),
+    ] = False,
     key_interval: Annotated[
         int | None,
         typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
@@ -235,6 +242,7 @@ def compress(
                 codec=codec,
                 speed=speed,
                 roi=roi,
+                grain=grain,
                 key_interval=key_interval,
                 model=model,
                 threads=threads,
