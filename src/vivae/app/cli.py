@@ -11,6 +11,7 @@ import typer
 
 import vivae
 from vivae.app import cli_bench, cli_detect, cli_enhance, cli_stylize, cli_understand
+from vivae.app.archive import accept_archives
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
     Channels,
@@ -376,3 +377,21 @@ def doctor(threads: Threads = None, as_json: Json = False, debug: Debug = False)
         session.show(report)
     if report["problems"]:
         raise typer.Exit(FAULT)
+
+
+# Verbs from a file to a file take many files, too; see `vivae.cluster.batch` for how their results are named.
+accept_archives(
+    app,
+    (
+        "compress",
+        "decompress",
+        "enhance",
+        "stylize",
+        "reconstruct",
+        "segment",
+        "encode",
+        "shots",
+        "report",
+        "detect score",
+    ),
+)

@@ -96,7 +96,10 @@ def compress(
             f"the {codec} codec writes {', '.join(SUFFIXES[codec])}, not '{Path(dst).name}': change name or codec"
         )
     refuse_overwrite(dst, src)
-    with atomic_path(dst, force) as part, TemporaryDirectory(dir=part.parent, prefix=".vivae") as room:
+    with (
+        atomic_path(dst, force) as part,
+        _room_for(dst, part.parent) as room,
+    ):
         info = probe(src)
         frames = expected_frames(info, start, end)
         reached: dict[str, float] = {}
@@ -208,7 +211,7 @@ def decompress(
     }
     if Path(src).suffix.lower() != ".vva":
         return _decompress_layered(src, dst, model, device, target, progress)
-    with VvaReader(src) as reader, TemporaryDirectory(dir=_folder_of(dst), prefix=".vva") as folder:
+    with VvaReader(src) as reader, _room_for(dst, _folder_of(dst)) as folder:
         vae = model_of(reader, model, device)
         header = reader.header
         side = Path(folder) / "side.mkv"
@@ -334,6 +337,11 @@ def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo, grained: Grai
         return clean if roi is None else calmed(clean, read_masks(roi, info.width, info.height))
 
     return prepared
+
+
+def _room_for(dst: str | os.PathLike[str], folder: Path | None) -> "TemporaryDirectory[str]":
+    """A folder for what is needed on the way to `dst`; its name says so, for whoever finds it after a kill."""
+    return TemporaryDirectory(dir=folder, prefix=f".{Path(dst).stem[:80]}.", suffix=".part")
 
 
 def _folder_of(dst: str | os.PathLike[str]) -> Path | None:
