@@ -259,7 +259,9 @@ def compress(
 
 @app.command()
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .vva file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="What `vivae compress` wrote: an AV1 video, or a .vva file.")
+    ],
     output: Output,
     best_effort: Annotated[
         bool, typer.Option("--best-effort", help="Of a damaged file, write the frames before the damage.")
@@ -275,7 +277,7 @@ def decompress(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a video of a .vva file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
+    """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
     with Session(as_json) as session:
         session.show(
             vivae.decompress(
