@@ -10,7 +10,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -46,6 +49,29 @@ _PLAIN_WORDS = {
 stderr = Console(stderr=True, highlight=False)
 
 
+@dataclass
+class Listener:
+    """Takes what a verb reports in place of the terminal, where the verb is one of many that are run at once."""
+
+    progress: Callable[[int, int | None], None]
+    result: Mapping[str, Any] | None = None
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(progress: Callable[[int, int | None], None]) -> Iterator[Listener]:
+    """Within the block, sessions report to this listener and show nothing."""
+    token = _listener.set(Listener(progress))
+    try:
+        listener = _listener.get()
+        assert listener is not None
+        yield listener
+    finally:
+        _listener.reset(token)
+
+
 class Session:
     """One run of one verb. Use as a context manager: it closes the progress bars and explains a Ctrl-C.
 
@@ -53,7 +79,8 @@ class Session:
     """
 
     def __init__(self, as_json: bool = False, kept: str = "No output was written."):
-        self._as_json = as_json
+        self._listener = _listener.get()
+        self._as_json = as_json or self._listener is not None
         self._kept = kept
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
@@ -63,7 +90,7 @@ class Session:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=stderr,
-            disable=as_json or not stderr.is_terminal,
+            disable=self._as_json or not stderr.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -87,6 +114,9 @@ class Session:
         tasks: dict[str, TaskID] = {}
 
         def report(part: str, done: int, total: int | None) -> None:
+            if self._listener is not None:
+                self._listener.progress(done, total)
+                return
             if part not in tasks:
                 tasks[part] = self._bars.add_task(part, total=total, unit=units.get(part, "fps"))
             self._bars.update(tasks[part], completed=done, total=total)
@@ -102,6 +132,25 @@ class Session:
 
         return report
 
+    def archive_progress(
+        self,
+    ) -> tuple[Callable[[str, int, int], None], Callable[[str, str, int, int | None], None]]:
+        """For many files: watch(label, files done, of how many), and follow(place, file, frames done, of how many)."""
+        whole = self._bars.add_task("", total=None, unit="files/s", visible=False)
+        places: dict[str, TaskID] = {}
+
+        def watch(label: str, done: int, total: int) -> None:
+            self._bars.update(whole, description=label, completed=done, total=total, visible=True)
+
+        def follow(place: str, name: str, done: int, total: int | None) -> None:
+            if place not in places:
+                places[place] = self._bars.add_task(name, total=total, unit="fps")
+            elif not done:
+                self._bars.reset(places[place], description=name, total=total)
+            self._bars.update(places[place], completed=done, total=total)
+
+        return watch, follow
+
     def tell(self, text: str) -> None:
         """A sentence before the work starts, on stderr."""
         if not self._as_json:
@@ -110,6 +159,9 @@ class Session:
     def show(self, result: Mapping[str, Any]) -> None:
         """Print a verb's result to stdout: JSON when asked for, else a table a person reads."""
         self._bars.stop()
+        if self._listener is not None:
+            self._listener.result = result
+            return
         if not result:  # all but the first process of a distributed training
             return
         plain = _plain(result)
