@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vivae.tasks.compress import decompress as decompress
     from vivae.tasks.detect import detect_fit as detect_fit
     from vivae.tasks.enhance import enhance as enhance
+    from vivae.tasks.export import export as export
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.info import info as info
@@ -61,6 +62,7 @@ _PLACES = {
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "enhance": "vivae.tasks.enhance",
+    "export": "vivae.tasks.export",
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",
