@@ -7,7 +7,7 @@ import typer
 
 import vivae
 from vivae.app.console import Session
-from vivae.app.options import Debug, Device, End, Force, Json, Output, Source, Start, Threads
+from vivae.app.options import Debug, End, Force, Json, Output, Source, Start, Threads
 from vivae.app.root import app, bench
 
 detect = typer.Typer(
@@ -25,11 +25,8 @@ def fit(
         Path,
         typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes: a .safetensors file."),
     ],
-    model: Annotated[
-        str,
-        typer.Option("--model", help="The VAE whose surprise counts; none watches motion alone, quicker."),
-    ] = "base",
-    device: Device = "cpu",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the network's training.")] = 700,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the network's start.")] = 0,
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -41,8 +38,8 @@ def fit(
             vivae.detect_fit(
                 source,
                 output,
-                model=None if model == "none" else model,
-                device=device,
+                steps=steps,
+                seed=seed,
                 force=force,
                 progress=session.progress("learning"),
             )
@@ -60,7 +57,6 @@ def score(
     report: Annotated[
         bool, typer.Option("--report", help="Also a page to look at, beside the scores.")
     ] = False,
-    device: Device = "cpu",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -77,7 +73,6 @@ def score(
                 output,
                 false_alarms=false_alarms,
                 report=report,
-                device=device,
                 start=start,
                 end=end,
                 force=force,
