@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError
-from vivae.media import Frame, atomic_path, open_video, refuse_overwrite
+from vivae.media import Frame, atomic_path, is_live, open_live, open_video, refuse_overwrite
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.normality import SIGNS, Normality, load_normality
 from vivae.tasks.regions import Map, Regions, RegionWatcher, shrunk_luma
@@ -61,6 +62,12 @@ class Gathered:
     thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
+    def add(self, scored: Scored, frame: Frame, event: int | None) -> None:
+        """A frame, and the number of the event of which it is the strangest so far."""
+        self.curve.append((scored.time, scored.score))
+        if event is not None:
+            self.thumbnails[event] = _thumbnail(frame, scored.box)
+
 
 def detect_score(
     model: str | os.PathLike[str],
@@ -68,6 +75,7 @@ def detect_score(
     dst: str | os.PathLike[str],
     *,
     false_alarms: float = 1.0,
+    follow: bool = False,
     gathered: Gathered | None = None,
     start: float | None = None,
     end: float | None = None,
@@ -76,9 +84,12 @@ def detect_score(
 ) -> dict[str, Any]:
     """Score every frame of `src` by the model of its camera; higher is stranger.
 
+    src: any video; also `-` for standard input, a named pipe, or a camera's address (rtsp://...), read once, with
+    events logged as they begin. follow: `src` is a file that another program is still writing: read on until nothing
+    was added for ten seconds. Such a source may be stopped by Ctrl-C, and what was scored is kept.
     dst: a .csv with a row a frame: frame, time_s, score, its parts, alarm, and where. Beside it, NAME.events.json lists
     events: start, end, peak, box, and a reason in words. false_alarms: how many an hour are tolerated on normal
-    footage. gathered: filled with what a page shows. One pass, with a delay of a few frames and bounded memory.
+    footage. gathered: filled with what a page shows. One pass, with a delay of 0.6 s and bounded memory.
     Returns the number of frames and events, and the threshold. Raises InputError, FormatError, OutputError.
     """
     normality = load_normality(Path(model))
@@ -96,31 +107,25 @@ def detect_score(
         )
     watcher = EventWatch()
     count = alarms = 0
-    with open_video(src, start=start, end=end) as reader, atomic_path(target, force) as part:
-        total = expected_frames(reader.info, start, end)
+    live = follow or is_live(src)
+    source = open_live(src, start=start, end=end) if live else open_video(src, start=start, end=end)
+    with source as reader, atomic_path(target, force) as part:
+        total = None if live else expected_frames(reader.info, start, end)
         with Path(part).open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["frame", "time_s", "score", *SIGNS, "alarm", "x", "y", "width", "height"])
-            for scored, frame in scored_frames(normality, reader, float(reader.info.fps)):
-                scored.alarm = scored.score > threshold
-                strangest = watcher.push(scored)
-                if gathered is not None:
-                    gathered.curve.append((scored.time, scored.score))
-                    if strangest:
-                        gathered.thumbnails[len(watcher.events) - 1] = _thumbnail(frame, scored.box)
-                parts = [f"{value:.4f}" for value in scored.parts.values()]
-                rows.writerow(
-                    [
-                        scored.index,
-                        f"{scored.time:.4f}",
-                        f"{scored.score:.4f}",
-                        *parts,
-                        int(scored.alarm),
-                        *scored.box,
-                    ]
-                )
-                count, alarms = count + 1, alarms + scored.alarm
-                progress(count, max(count, total))
+            with suppress(KeyboardInterrupt) if live else nullcontext():
+                for scored, frame in scored_frames(normality, reader, float(reader.info.fps)):
+                    scored.alarm = scored.score > threshold
+                    known = len(watcher.events)
+                    strangest = watcher.push(scored)
+                    if live and len(watcher.events) > known:
+                        logger.warning("unusual at %.1f s: %s", scored.time, scored.reason)
+                    if gathered is not None:
+                        gathered.add(scored, frame, len(watcher.events) - 1 if strangest else None)
+                    rows.writerow(_row(scored))
+                    count, alarms = count + 1, alarms + scored.alarm
+                    progress(count, None if total is None else max(count, total))
     events = [_described(event) for event in watcher.events]
     beside = target.with_suffix(".events.json")
     with atomic_path(beside, force=True) as part:
@@ -138,6 +143,17 @@ def detect_score(
     if gathered is not None:
         gathered.events = events
     return told
+
+
+def _row(scored: Scored) -> list[int | str]:
+    values = (scored.score, *scored.parts.values())
+    return [
+        scored.index,
+        f"{scored.time:.4f}",
+        *(f"{value:.4f}" for value in values),
+        int(scored.alarm),
+        *scored.box,
+    ]
 
 
 def smoothing_of(fps: float) -> int:

@@ -17,13 +17,23 @@ from vivae.media import VideoReader, open_video, probe, refuse_overwrite
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.detect import smoothing_of
 from vivae.tasks.normality import Normality, calibrate, trusted, weighted
-from vivae.tasks.regions import DIFFERENT, Map, Regions, RegionWatcher, View, flow_search, shrunk_luma
+from vivae.tasks.regions import (
+    DIFFERENT,
+    Map,
+    Regions,
+    RegionWatcher,
+    View,
+    flow_search,
+    joined,
+    picked,
+    shrunk_luma,
+)
 from vivae.train.dataset import find_clips
 from vivae.train.regions import teach
 
 logger = logging.getLogger(__name__)
 
-STEPS = 700
+STEPS = 400
 FEWEST_PIECES = 8
 """Into which footage is parted, so that some can be held back..."""
 SHORTEST_PIECE = 2.0
@@ -177,7 +187,7 @@ def _view(pieces: list[Piece], step: Callable[[], None]) -> View:
         moves = cv2.absdiff(cv2.GaussianBlur(now, (3, 3), 0), ground) > DIFFERENT
         if moves.any() and seconds > 0:
             flow = search.calc(now, before, np.zeros((*now.shape, 2), np.float32))
-            speeds.append(np.hypot(flow[..., 0], flow[..., 1])[moves] / np.float32(seconds))
+            speeds.append((np.hypot(flow[..., 0], flow[..., 1])[moves] / seconds).astype(np.float32))
     every_speed = np.concatenate(speeds) if speeds else np.zeros(0, np.float32)
     every_speed = every_speed[every_speed > 0.1 * fps]
     if not len(every_speed):
@@ -199,10 +209,10 @@ def _gathered(
             every = max(1, count * len(pieces) // MOST_FRAMES)
             own = [regions for _, regions in RegionWatcher(view).watch(reader, every)]
         frames += len(own)
-        found += own[1:]  # the first shows no motion
-        owners.append(np.full(sum(len(regions.figures) for regions in own[1:]), number))
+        found += own
+        owners.append(np.full(sum(len(regions.figures) for regions in own), number))
         step()
-    regions = Regions(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    regions = joined(found)
     whose = np.concatenate(owners)
     if len(whose) < FEWEST_REGIONS:
         raise InputError(
@@ -210,7 +220,7 @@ def _gathered(
             "stands still"
         )
     chosen = np.random.default_rng(seed).permutation(len(whose))[:MOST_REGIONS]
-    return frames, Regions(*(part[chosen] for part in regions)), whose[chosen]
+    return frames, picked(regions, chosen), whose[chosen]
 
 
 def _held_back(
@@ -231,6 +241,6 @@ def _held_back(
                 if len(own) * len(pieces) >= MOST_FRAMES:
                     break
         signs.append(own)
-        figures.append(np.concatenate(kept[1:] or kept))
+        figures.append(np.concatenate(kept))
         step()
     return signs, figures, fps

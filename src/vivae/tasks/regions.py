@@ -6,7 +6,7 @@ of its surroundings is filled, and where it is.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ class RegionWatcher:
         self._adapted = 0.0
 
     def watch(self, frames: Iterable[Frame], every: int = 1) -> Iterator[tuple[Frame, Regions]]:
-        """Every frame once, or each `every`-th; the first shows no motion."""
+        """Every frame once, or each `every`-th; of the first, nothing is known that moves."""
         before: deque[tuple[float, NDArray[np.uint8]]] = deque()
         for number, frame in enumerate(frames):
             luma, time = shrunk_luma(frame), float(frame.time)
@@ -98,11 +98,10 @@ class RegionWatcher:
         if len(rows) > MOST:
             chosen = np.sort(np.argsort(-filled[rows, columns])[:MOST])
             rows, columns = rows[chosen], columns[chosen]
-        if not len(rows):
+        if not len(rows) or seconds <= 0:
             return NOTHING
-        flow = np.zeros((*luma.shape, 2), np.float32)
-        if seconds > 0:
-            flow = -self._search.calc(luma, past, flow) / np.float32(seconds)
+        still = np.zeros((*luma.shape, 2), np.float32)
+        flow = -self._search.calc(luma, past, still) / np.float32(seconds)
         figures = _figures(moves, filled, flow, rows, columns)
         layers = np.dstack(
             [now / CONTRAST, then / CONTRAST, flow * moves[..., None] / (2 * self._view.speed)]
@@ -131,6 +130,22 @@ NOTHING = Regions(
     np.zeros((0, len(FIGURES)), np.float32),
     np.zeros((0, 4), np.int32),
 )
+
+
+def joined(found: Sequence[Regions]) -> Regions:
+    """All of them, in order."""
+    return Regions(
+        np.concatenate([regions.looks for regions in found]),
+        np.concatenate([regions.conditions for regions in found]),
+        np.concatenate([regions.figures for regions in found]),
+        np.concatenate([regions.boxes for regions in found]),
+    )
+
+
+def picked(regions: Regions, which: NDArray[np.intp]) -> Regions:
+    """Those of the given numbers."""
+    looks, conditions, figures, boxes = regions
+    return Regions(looks[which], conditions[which], figures[which], boxes[which])
 
 
 def flow_search() -> cv2.DISOpticalFlow:
