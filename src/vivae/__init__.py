@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
-    from vivae.tasks.detect import detect_fit as detect_fit
+    from vivae.tasks.detect_fit import detect_fit as detect_fit
     from vivae.tasks.enhance import enhance as enhance
     from vivae.tasks.export import export as export
     from vivae.tasks.features import decode as decode
@@ -57,7 +57,7 @@ _PLACES = {
     "decode": "vivae.tasks.features",
     "decompress": "vivae.tasks.compress",
     "demo": "vivae.app.demo",
-    "detect_fit": "vivae.tasks.detect",
+    "detect_fit": "vivae.tasks.detect_fit",
     "detect_score": "vivae.app.detecting",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",

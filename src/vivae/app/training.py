@@ -20,6 +20,7 @@ from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.familiar import known_footage
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.motion_lesson import FlowSampler, MotionLesson
@@ -279,6 +280,8 @@ def _finish(
     }
     path = folder / "model.safetensors"
     assert isinstance(trained, VideoVAE | Enhancer | FlowSegmenter)
+    if isinstance(trained, VideoVAE):
+        notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
     told: dict[str, Any] = {

@@ -25,10 +25,11 @@ from vivae.media.frames import as_seconds
 from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import read_masks
 from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.familiar import check_familiar
 from vivae.tasks.graining import Grained, find_grain
 from vivae.tasks.perceived import encode_to_vmaf
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer, load_model
+from vivae.vae.zoo import list_models, load_enhancer, load_model, notes_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def compress(
             if interval < 1:
                 raise InputError(f"the key interval must be at least 1 frame, not {interval}")
             vae = load_model(model or "base", device=device)
+            check_familiar(src, vae, notes_of(model or "base"), start)
             side = Path(room) / "side.mkv"
             carried = side if write_side(src, side, start, end) else None
             job = SourceEncoder(src, vae, start, end, interval, carried, info, frames, progress)
