@@ -33,7 +33,7 @@ class MotionWindow:
     """Pictures of one size in, views out. Holds seven frames."""
 
     def __init__(self, network: FlowSegmenter) -> None:
-        self._network, self._motion = network, Motion(FINEST)
+        self._network, self._motion = network, Motion(finest=FINEST)
         self._held: list[Picture] = []
         self._next = 0
         """Place in `_held` of the first picture whose view has not been given."""
