@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
     from vivae.tasks.bench_search import bench_search as bench_search
+    from vivae.tasks.bench_segment import bench_segment as bench_segment
     from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
@@ -51,6 +52,7 @@ _PLACES = {
     "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_search": "vivae.tasks.bench_search",
+    "bench_segment": "vivae.tasks.bench_segment",
     "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
