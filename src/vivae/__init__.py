@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
     from vivae.tasks.bench_search import bench_search as bench_search
+    from vivae.tasks.bench_segment import bench_segment as bench_segment
     from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
     from vivae.tasks.search import search as search
+    from vivae.tasks.segment import segment as segment
     from vivae.tasks.shots import shots as shots
     from vivae.tasks.stylize import stylize as stylize
     from vivae.vae.model import VideoVAE as VideoVAE
@@ -51,6 +53,7 @@ _PLACES = {
     "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_search": "vivae.tasks.bench_search",
+    "bench_segment": "vivae.tasks.bench_segment",
     "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
@@ -71,6 +74,7 @@ _PLACES = {
     "stylize": "vivae.tasks.stylize",
     "report": "vivae.app.video_report",
     "search": "vivae.tasks.search",
+    "segment": "vivae.tasks.segment",
     "shots": "vivae.tasks.shots",
     "train": "vivae.train",
     "tune": "vivae.app.tuning",

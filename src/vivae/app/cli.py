@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_export, cli_stylize, cli_understand
+from vivae.app import (
+    cli_bench,
+    cli_detect,
+    cli_enhance,
+    cli_export,
+    cli_segment,
+    cli_stylize,
+    cli_understand,
+)
 from vivae.app.archive import accept_archives, train_with_ray
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
@@ -35,7 +43,16 @@ from vivae.app.options import (
 )
 from vivae.app.root import app
 
-__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_export", "cli_stylize", "cli_understand"]
+__all__ = [
+    "app",
+    "cli_bench",
+    "cli_detect",
+    "cli_enhance",
+    "cli_export",
+    "cli_segment",
+    "cli_stylize",
+    "cli_understand",
+]
 
 
 @app.command()
