@@ -22,7 +22,7 @@ from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, prob
 from vivae.media.av1 import Av1Settings
 from vivae.media.kept import Kept, file_mark
 from vivae.media.probe import check_size
-from vivae.media.writer import CONTAINERS
+from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised
 from vivae.tasks.resuming import write_resumably
@@ -89,6 +89,7 @@ def enhance(
     if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
         raise InputError(f"noise must lie between 0 and 100 code values, not at {denoise:g}")
     refuse_overwrite(dst, src)
+    check_output(dst, force)
     info = probe(src)
     check_size(Path(dst), info.width * scale, info.height * scale)
     if preview is not None:

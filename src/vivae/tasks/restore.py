@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
+from vivae.media.clipping import unclipped
 from vivae.media.light import Light
 from vivae.media.resample import enlarged
 from vivae.train.degrade import coded_by
@@ -182,6 +183,7 @@ class _Stage:
         step = self._step(item)
         planes = self._runner.run(step, None if following is None else self._step(following))
         assert self._runner.memory is not None
+        planes = unclipped(planes, self._known.noise, item.source.color)
         return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
 
     def _step(self, item: _Item) -> Step:
