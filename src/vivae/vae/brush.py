@@ -55,8 +55,8 @@ def fresh(height: int, width: int) -> NDArray[np.uint8]:
 def worn(noise: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where noise (H, W) that was carried along has lost its grain, next to `whole`: motion that spreads draws it into
     streaks."""
-    least = np.minimum(*(_unevenness(noise, axis) for axis in (0, 1)))
-    usual = np.minimum(*(float(_unevenness(whole, axis).mean()) for axis in (0, 1)))
+    least = np.minimum(_unevenness(noise, 0), _unevenness(noise, 1))
+    usual = min(float(_unevenness(whole, axis).mean()) for axis in (0, 1))
     return np.asarray(least < WORN * usual)
 
 
