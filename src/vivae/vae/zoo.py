@@ -19,10 +19,13 @@ from vivae.errors import FormatError, InputError
 from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.generator import Generator, GeneratorConfig, new_generator
 from vivae.vae.model import VideoVAE
 
 FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
+GENERATOR_FORMAT = "vivae-generator-1"
+AnyModel = VideoVAE | Enhancer | Generator
 STYLE_COLOR = ColorInfo("limited", "bt601")
 """What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
@@ -37,10 +40,10 @@ def styles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
-def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
+def list_models(kind: Literal["vae", "enhancer", "generator"] | None = None) -> list[str]:
     """Names of the models inside the package: all, or those of a kind."""
     found = sorted(_weights_folder().glob("*.safetensors"))
-    wanted = {"vae": FORMAT, "enhancer": ENHANCER_FORMAT, None: None}[kind]
+    wanted = {"vae": FORMAT, "enhancer": ENHANCER_FORMAT, "generator": GENERATOR_FORMAT, None: None}[kind]
     return [path.stem for path in found if wanted is None or _format_of(path) == wanted]
 
 
@@ -70,14 +73,25 @@ def weights_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def serialise(model: VideoVAE | Enhancer, notes: dict[str, Any] | None = None) -> bytes:
+def _like(model: AnyModel) -> AnyModel:
+    """An untrained model of the same kind and shape."""
+    if isinstance(model, VideoVAE):
+        return VideoVAE(model.config)
+    return Enhancer(model.config) if isinstance(model, Enhancer) else new_generator(model.config)
+
+
+def _form_of(model: AnyModel) -> str:
+    if isinstance(model, VideoVAE):
+        return FORMAT
+    return ENHANCER_FORMAT if isinstance(model, Enhancer) else GENERATOR_FORMAT
+
+
+def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
     """Weights as float16 (integer tables as they are) with the configuration, as safetensors bytes.
 
     The prior is frozen on the rounded weights, so that what is saved is exactly what will run.
     """
-    clone: VideoVAE | Enhancer = (
-        VideoVAE(model.config) if isinstance(model, VideoVAE) else Enhancer(model.config)
-    )
+    clone = _like(model)
     state = {
         key: value.half().float() if value.is_floating_point() else value
         for key, value in model.state_dict().items()
@@ -89,14 +103,13 @@ def serialise(model: VideoVAE | Enhancer, notes: dict[str, Any] | None = None) -
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
-    form = FORMAT if isinstance(clone, VideoVAE) else ENHANCER_FORMAT
-    header = {"format": form, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
+    header = {"format": _form_of(model), "config": model.config.model_dump(mode="json"), "notes": notes or {}}
     # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
     return save(tensors, metadata={"vivae": json.dumps(header)})
 
 
-def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> VideoVAE | Enhancer:
-    """A model of either kind by shipped name or path, in evaluation mode, with `.hash` set.
+def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> AnyModel:
+    """A model of any kind by shipped name or path, in evaluation mode, with `.hash` set.
 
     Raises InputError for an unknown name and FormatError for a file that is no vivae model.
     """
@@ -105,26 +118,36 @@ def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> VideoVA
 
 
 def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu") -> VideoVAE:
-    """A trained VAE; see `load_any`. Raises InputError for an enhancer, too."""
+    """A trained VAE; see `load_any`. Raises InputError for one of another kind, too."""
     model = load_any(name, device=device)
     if not isinstance(model, VideoVAE):
-        raise InputError(f"model '{name}' enhances and has no latent: give a VAE, such as 'base'")
+        does = "enhances and has no latent" if isinstance(model, Enhancer) else "generates"
+        raise InputError(f"model '{name}' {does}: give a VAE, such as 'base'")
     return model
 
 
 def load_enhancer(name: str | Path = "upscale", *, device: str | torch.device = "cpu") -> Enhancer:
-    """A trained enhancer; see `load_any`. Raises InputError for a VAE, too."""
+    """A trained enhancer; see `load_any`. Raises InputError for one of another kind, too."""
     model = load_any(name, device=device)
     if not isinstance(model, Enhancer):
-        raise InputError(f"model '{name}' is a VAE and no enhancer: give one such as 'upscale'")
+        kind = "a VAE" if isinstance(model, VideoVAE) else "a generator"
+        raise InputError(f"model '{name}' is {kind} and no enhancer: give one such as 'upscale'")
+    return model
+
+
+def load_generator(name: str | Path, *, device: str | torch.device = "cpu") -> Generator:
+    """A trained generator; see `load_any`. Raises InputError for one of another kind, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, Generator):
+        raise InputError(f"model '{name}' is no generator: give one of {', '.join(list_models('generator'))}")
     return model
 
 
 @lru_cache(maxsize=8)
-def _load(path: str, _changed: int, device: str) -> VideoVAE | Enhancer:
+def _load(path: str, _changed: int, device: str) -> AnyModel:
     if Path(path).stat().st_size > LIMIT_BYTES:
         raise FormatError(f"{path} is larger than any vivae model ({LIMIT_BYTES >> 30} GiB)")
-    model: VideoVAE | Enhancer
+    model: AnyModel
     try:
         with safe_open(path, framework="pt") as file:
             header = _header(file)
@@ -133,6 +156,8 @@ def _load(path: str, _changed: int, device: str) -> VideoVAE | Enhancer:
                     model = VideoVAE(VAEConfig.model_validate(header["config"]))
                 case form if form == ENHANCER_FORMAT:
                     model = Enhancer(EnhancerConfig.model_validate(header["config"]))
+                case form if form == GENERATOR_FORMAT:
+                    model = new_generator(GeneratorConfig.model_validate(header["config"]))
                 case other:
                     raise FormatError(f"{path} holds no vivae model (format {other!r})")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
