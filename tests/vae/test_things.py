@@ -96,5 +96,5 @@ def test_refining_explains_frames_better():
 
 @pytest.mark.parametrize("wrong", [{"frames": 9, "group": 2}, {"side": 30}, {"things": 9}])
 def test_wrong_shapes_are_refused(wrong):
-    with pytest.raises(ValueError, match="multiple|less"):
+    with pytest.raises(ValueError, match=r"multiple|less"):
         ThingsConfig(**wrong)

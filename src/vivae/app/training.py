@@ -25,12 +25,14 @@ from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
+from vivae.train.motion_lesson import FlowSampler, MotionLesson
 from vivae.train.recipe import (
     AnyRecipe,
     BetweenRecipe,
     EnhancerRecipe,
     GeneratorRecipe,
     Recipe,
+    SegmenterRecipe,
     Stage,
     load_recipe,
 )
@@ -40,12 +42,15 @@ from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.generator import Generator
 from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import load_enhancer, load_model, serialise
+from vivae.vae.segmenter import FlowSegmenter
+from vivae.vae.zoo import load_enhancer, load_model, load_segmenter, serialise
 
 logger = logging.getLogger(__name__)
 
 TEST_WINDOWS = 12
 TEST_PAIRS = 24
+GROWN = frozenset({"scene_features", "scene_size", "blends", "levels", "depths"})
+"""What an enhancer may have beyond the model it starts from, see `Enhancer.adopt`."""
 Report = Callable[[str, int, int | None], None]
 """Progress: what is being done, how far, of how many."""
 Watch = Callable[[int, int, dict[str, float]], None]
@@ -146,6 +151,9 @@ def _train(
     elif isinstance(recipe, BetweenRecipe):
         assert dataset is not None
         lesson, sampler = _between_lesson(recipe, dataset, share)
+    elif isinstance(recipe, SegmenterRecipe):
+        assert dataset is not None
+        lesson, sampler = _motion_lesson(recipe, dataset, share)
     else:
         assert dataset is not None
         pairs = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
@@ -173,6 +181,17 @@ def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, in
     model = _new_enhancer(recipe, dataset.train)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
     return lesson, lambda stage: TripletSampler(dataset.train, recipe.data, recipe.gaps, stage, **share)
+
+
+def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
+    chosen = FlowSampler(dataset.test, recipe.data, recipe.scenes, Stage(batch=4, frames=1), seed=0)
+    model = FlowSegmenter(recipe.model)
+    if recipe.start_from is not None:
+        start = load_segmenter(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
+    lesson = MotionLesson(model, recipe.scenes.prior, [chosen(step) for step in range(TEST_PAIRS // 2)])
+    return lesson, lambda stage: FlowSampler(dataset.train, recipe.data, recipe.scenes, stage, **share)
 
 
 def _enhance_lesson(
@@ -209,7 +228,9 @@ def _new_enhancer(recipe: EnhancerRecipe | BetweenRecipe, passages: list[Passage
     model = Enhancer(config)
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
-        _check_same_shape(start.config, config, recipe.start_from, {"scene_features", "scene_size", "blends"})
+        _check_same_shape(start.config, config, recipe.start_from, GROWN)
+        if not config.holds(start.config):
+            raise InputError(f"{recipe.start_from} has parts that the recipe's model lacks: use its settings")
         model.adopt(start)
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255
@@ -283,7 +304,7 @@ def _finish(
     path = folder / "model.safetensors"
     if isinstance(trained, generate_lesson.Taught):
         trained = trained.generator  # a critic has done its work
-    assert isinstance(trained, VideoVAE | Enhancer | Generator)
+    assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
     told: dict[str, Any] = {
