@@ -12,7 +12,6 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from vivae.app.generator_training import composed_lesson, split_pictures, window_lesson
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
@@ -23,6 +22,7 @@ from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.generating import composed_lesson, split_pictures, window_lesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.motion_lesson import FlowSampler, MotionLesson
