@@ -1,0 +1,252 @@
+"""The tabs and their settings, in Gradio; clips, viewer and jobs are parts of our own beside them (`assets`).
+
+A button sends the settings of its tab, and what the parts know: which clips, which moment, what was pointed at.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from vivae import __version__
+from vivae.app.web.guard import ROOM_COOKIE
+from vivae.app.web.house import House
+from vivae.errors import VivaeError
+from vivae.vae.zoo import styles
+
+SCRIPTS = ("player.js", "bench.js", "tray.js", "viewer.js", "queue.js")
+Settings = dict[str, Any]
+
+
+def theme() -> gr.themes.Base:
+    """As the reports look; fonts of the system alone, so that nothing is fetched."""
+    accent = gr.themes.Color(
+        "#eefaf8", "#d3f1ed", "#a9e3dc", "#75cfc6", "#43b5ab", "#1d968d", "#0a7f7a", "#0b6662", "#0e504e", "#10413f", "#072827"
+    )  # fmt: skip
+    slate = gr.themes.Color(
+        "#f7f9fa", "#eef1f4", "#dfe4ea", "#c3ccd6", "#95a3b4", "#6b7a8c", "#566373", "#33404d", "#26303b", "#141a21", "#0c1015"
+    )  # fmt: skip
+    sans = ["Inter", "ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
+    mono = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
+    return gr.themes.Base(
+        primary_hue=accent,
+        secondary_hue=accent,
+        neutral_hue=slate,
+        radius_size=gr.themes.sizes.radius_lg,
+        font=sans,
+        font_mono=mono,
+    ).set(
+        body_background_fill="#f3f5f7",
+        body_background_fill_dark="#0c1015",
+        block_border_width="0px",
+        block_label_background_fill="transparent",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_text_color="#fff",
+        slider_color="*primary_600",
+        slider_color_dark="*primary_400",
+    )
+
+
+def head() -> str:
+    """Scripts and styles of our own parts."""
+    scripts = "".join(f'<script src="/v/assets/{name}"></script>' for name in SCRIPTS)
+    return f'{scripts}<link rel="stylesheet" href="/v/assets/bench.css">'
+
+
+def build(house: House) -> gr.Blocks:
+    """The whole page."""
+    with gr.Blocks(title="vivae", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(
+            '<header class="vv-top"><i></i><b>vivae</b><span>Video made smaller, cleaner, clearer, on this machine</span>'
+            f"<small>{__version__}</small></header>",
+            js_on_load=None,
+        )
+        _part("tray")
+        wish = gr.Textbox(visible=False)
+        keys = gr.Textbox(visible=False)
+        tabs = _Tabs(house, wish, keys)
+        with gr.Row(elem_classes="vv-bench"):
+            with gr.Column(scale=4, min_width=340, elem_classes="vv-tasks"), gr.Tabs():
+                for name, verb, build_tab in TABS:
+                    with gr.Tab(name) as tab:
+                        tabs.fill(verb, build_tab)
+                    tab.select(None, js=f"() => {{ vivaeBench.enter({json.dumps(verb)}); }}")
+            with gr.Column(scale=7, min_width=360):
+                _part("viewer")
+                _part("queue")
+    return page
+
+
+class _Tabs:
+    """Fills tabs: settings from a builder, then the buttons."""
+
+    def __init__(self, house: House, wish: gr.Textbox, keys: gr.Textbox) -> None:
+        self._house, self._wish, self._keys = house, wish, keys
+
+    def fill(self, verb: str, build_tab: Callable[[], dict[str, Any]]) -> None:
+        settings = build_tab()
+        names = list(settings)
+        with gr.Row(elem_classes="vv-buttons"):
+            preview = gr.Button("Preview 3 s", elem_id=f"vv-{verb}-preview")
+            start = gr.Button("Start", variant="primary", elem_id=f"vv-{verb}-start")
+            every = gr.Button("Start for all clips", elem_id=f"vv-{verb}-all")
+
+        def ask(request: gr.Request, *values: Any) -> str:
+            return _ask(self._house, verb, dict(zip(names, values[:-1], strict=True)), values[-1], request)
+
+        for button, kind in ((preview, "preview"), (start, "one"), (every, "all")):
+            js = f"(...values) => [...values.slice(0, -1), vivaeBench.wish({json.dumps(kind)})]"
+            button.click(
+                ask,
+                [*settings.values(), self._wish],
+                self._keys,
+                js=js,
+                show_progress="hidden",
+                api_visibility="private",
+                concurrency_limit=None,
+            ).success(None, self._keys, None, js="keys => vivaeBench.asked(keys)")
+
+
+def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Request) -> str:
+    """Queue what is wished; the keys of the jobs. What cannot be done is said, and the rest is done."""
+    room = house.rooms.find(request.cookies.get(ROOM_COOKIE))
+    if room is None:
+        raise gr.Error("You were away for long: load the page anew.", print_exception=False)
+    try:
+        told = json.loads(wish)
+        clips: Sequence[str | None] = [str(key) for key in told["clips"]] or [None]
+        preview = None if told["preview"] is None else float(told["preview"])
+        points = [{name: float(point[name]) for name in point} for point in told["points"]]
+        settings |= {"style": str(told["picks"]["style"]), "normal": [str(key) for key in told["picks"]["normal"]]}
+    except (ValueError, KeyError, TypeError):
+        raise gr.Error("The page sent something unreadable: load it anew.", print_exception=False) from None
+    keys, problems = [], []
+    for clip in clips:
+        try:
+            keys.append(house.ask(room, verb, settings, clip, preview=preview, points=points).key)
+        except VivaeError as error:
+            problems.append(str(error))
+    if problems and not keys:
+        raise gr.Error(_sentence(problems[0]), duration=8, print_exception=False, title="That cannot be done")
+    for problem in problems:
+        gr.Warning(_sentence(problem))
+    return " ".join(keys)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _part(name: str, **data: str) -> None:
+    attributes = "".join(f' data-{key}="{value}"' for key, value in data.items())
+    gr.HTML(
+        f'<div class="vv-part"{attributes}></div>',
+        js_on_load=f"vivaeBench.mount({json.dumps(name)}, element)",
+        elem_id=f"vv-{name}",
+        apply_default_css=False,
+    )
+
+
+def _note(text: str) -> None:
+    gr.HTML(f'<p class="vv-note">{text}</p>', js_on_load=None)
+
+
+def _compress() -> Settings:
+    _note("Smaller files that every player shows; or the pure VAE codec.")
+    aim = gr.Radio(
+        [("Quality", "quality"), ("File size", "size"), ("Bit rate", "bitrate"), ("Ratio", "ratio"), ("VMAF", "target_vmaf")],
+        value="quality",
+        label="Aim for",
+    )  # fmt: skip
+    fields = {
+        "quality": gr.Slider(0, 100, 50, step=1, label="Quality: 0 small, 100 good"),
+        "size": gr.Number(1.0, label="Size of the file, MB", minimum=0.001, visible=False),
+        "bitrate": gr.Number(300, label="Rate, kbit/s", minimum=1, visible=False),
+        "ratio": gr.Number(100, label="Times smaller than raw video", minimum=1, visible=False),
+        "target_vmaf": gr.Slider(20, 99, 90, step=1, label="VMAF of the whole clip", visible=False),
+    }
+    aim.change(
+        lambda chosen: [gr.update(visible=name == chosen) for name in fields],
+        aim,
+        list(fields.values()),
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    container = gr.Radio(
+        [("MP4", ".mp4"), ("MKV", ".mkv"), ("WebM", ".webm"), ("Pure VAE (.vva)", ".vva")], value=".mp4", label="Kind of file"
+    )  # fmt: skip
+    speed = gr.Slider(0, 10, 6, step=1, label="Speed: 0 smallest file, 10 quickest")
+    return {"aim": aim, **fields, "container": container, "speed": speed}
+
+
+def _enhance() -> Settings:
+    _note("Noise, traces of compression, darkness, blur and too few pixels, undone in one pass.")
+    auto = gr.Checkbox(True, label="Measure first, and do what is needed")
+    denoise = gr.Radio(
+        [("As needed", "no"), ("Measured noise", "auto"), ("Strength", "strength")], value="no", label="Noise"
+    )
+    sigma = gr.Slider(1, 60, 15, step=1, label="Deviation of the noise, of 255", visible=False)
+    denoise.change(
+        lambda chosen: gr.update(visible=chosen == "strength"),
+        denoise,
+        sigma,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    with gr.Group(elem_classes="vv-checks"):
+        deblock = gr.Checkbox(False, label="Remove traces of compression")
+        light = gr.Checkbox(False, label="Brighten dark footage")
+        deblur = gr.Checkbox(False, label="Sharpen soft focus")
+    scale = gr.Radio([("1×", 1), ("2×", 2), ("3×", 3), ("4×", 4)], value=1, label="Wider and higher")
+    rate = gr.Radio([("1×", 1), ("2×", 2), ("4×", 4)], value=1, label="Frames a second")
+    preset = gr.Radio(
+        [("Fast", "fast"), ("Best, four times slower", "best")], value="fast", label="Effort"
+    )
+    return {
+        "auto": auto,
+        "denoise": denoise,
+        "sigma": sigma,
+        "deblock": deblock,
+        "light": light,
+        "deblur": deblur,
+        "scale": scale,
+        "rate": rate,
+        "preset": preset,
+    }
+
+
+def _stylize() -> Settings:
+    _note("The colours of a picture, or its strokes, without flicker. Put in an image to use it as a style.")
+    _part("styles", styles=" ".join(styles()))
+    mode = gr.Radio([("Colour and tone", "photo"), ("Painted", "art")], value="photo", label="Take over")
+    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+    return {"mode": mode, "strength": strength}
+
+
+def _detect() -> Settings:
+    _note("Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip.")
+    gr.HTML('<p class="vv-label">Ordinary footage</p>', js_on_load=None)
+    _part("normal")
+    surprise = gr.Checkbox(True, label="Watch looks as well as motion (slower)")
+    false_alarms = gr.Number(1, label="False alarms tolerated in an hour", minimum=0.01)
+    return {"surprise": surprise, "false_alarms": false_alarms}
+
+
+def _report() -> Settings:
+    _note("One page that makes a video plain: shots, what stands out, curves over time, technical data.")
+    surprise = gr.Checkbox(True, label="Bits over time by the model (the slowest part)")
+    summary = gr.Number(None, label="Also a summary clip of so many seconds", minimum=1)
+    return {"surprise": surprise, "summary": summary}
+
+
+TABS: tuple[tuple[str, str, Callable[[], Settings]], ...] = (
+    ("Compress", "compress", _compress),
+    ("Enhance", "enhance", _enhance),
+    ("Style", "stylize", _stylize),
+    ("Detect", "detect", _detect),
+    ("Report", "report", _report),
+)
