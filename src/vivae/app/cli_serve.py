@@ -14,7 +14,9 @@ from vivae.app.root import app
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 for any free.")] = 7860,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 for any free.")
+    ] = 7860,
     host: Annotated[
         str, typer.Option("--host", help="This machine alone, unless another address of it is given.")
     ] = "127.0.0.1",
@@ -33,7 +35,8 @@ def serve(
         float, typer.Option("--idle-minutes", help="After which an absent visitor's files are removed.")
     ] = 60.0,
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="DIR", help="For temporary files. [default: the system's]")
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="For temporary files. [default: the system's]"),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open it in this machine's browser.")] = False,
     threads: Threads = None,

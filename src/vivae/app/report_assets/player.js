@@ -130,3 +130,9 @@ function segmented(items, pick) {
   node.show = chosen => buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
   return node;
 }
+
+/* A group of buttons with its name before it. */
+function named(name, group, look = "named") {
+  group.setAttribute("aria-label", name);
+  return make("div", { class: look }, name, group);
+}

@@ -1,4 +1,5 @@
-/* Two videos in step under one handle. data: {width, height, times, duration, original, original_label, groups: [{label, items:
+/* Two videos in step under one handle. data: {width, height, times, duration, original, original_label?,
+   groups: [{label, items:
    [{label, color, media, caption}]}], start: [group, item]} */
 const MOUNT = {};
 
@@ -81,9 +82,9 @@ MOUNT.slider = (root, data) => {
 
   player.use(halves);
   root.append(stage, transport(player),
-    ...(all.length > 1 ? [make("div", { class: "bar" }, make("label", { class: "wide" }, "Right", groups), methods)] : []),
-    make("div", { class: "bar" }, ...(all.length > 1 ? [make("label", {}, "Left", left)] : []), make("label", {}, "Speed", speed),
-      make("label", {}, "Zoom", loupe), make("label", {}, "Difference", difference)));
+    ...(all.length > 1 ? [make("div", { class: "bar" }, named("Right", groups, "named wide"), methods)] : []),
+    make("div", { class: "bar" }, ...(all.length > 1 ? [make("label", {}, "Left", left)] : []), named("Speed", speed),
+      named("Zoom", loupe), named("Difference", difference)));
   cut(0.5); setLeft(); choose(group, item);
   player.seek(Math.floor(data.times.length / 3));  // the first frame is the least like the others
   player.listeners.push((index, time) => document.dispatchEvent(new CustomEvent("vivae:time", { detail: time })));

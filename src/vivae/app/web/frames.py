@@ -48,9 +48,7 @@ def timing(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _page(
-    title: str, kind: str, data: Mapping[str, Any], shared: Sequence[str], own: Sequence[str]
-) -> str:
+def _page(title: str, kind: str, data: Mapping[str, Any], shared: Sequence[str], own: Sequence[str]) -> str:
     names = (*shared, *own, "page.js", "frame.js")
     scripts = "\n".join(f'<script src="/v/assets/{name}"></script>' for name in names)
     return f"""<!doctype html>

@@ -1,11 +1,12 @@
 """Who may ask, and for what: the token, the cookie that opens a visitor's room, and the few addresses of Gradio in use.
 
-Gradio's own ways to put files in and to get them out are shut: uploads and results go through `routes`, which know whose
-they are.
+Gradio's own ways to put files in and to get them out are shut: uploads and results go through `routes`, which know
+whose they are.
 """
 
 import hashlib
 import hmac
+from collections.abc import MutableMapping
 from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs
 
 from vivae.app.web.rooms import Room, Rooms
 
-ROOM_COOKIE, TOKEN_COOKIE = "vivae_room", "vivae_token"  # noqa: S105 (names, not secrets)
+ROOM_COOKIE, TOKEN_COOKIE = "vivae_room", "vivae_token"
 GRADIO = (
     "/config",
     "/theme.css",
@@ -40,7 +41,21 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-Scope = dict[str, Any]
+ASKING = """<!doctype html>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>vivae</title>
+<style>
+body { display: grid; place-content: center; min-height: 90vh; font: 16px/1.5 system-ui, sans-serif; }
+input, button { font: inherit; padding: .4em .7em; }
+</style>
+<form>
+<h1>vivae</h1>
+WRONG
+<p><label>Token <input name="token" type="password" autofocus></label> <button>Enter</button></p>
+</form>
+"""
+Scope = MutableMapping[str, Any]
 
 
 class Guard:
@@ -73,7 +88,8 @@ class Guard:
         if not upload and int(headers.get("content-length") or 0) > SMALL:
             await _answer(send, 413, "That is too much.")
             return
-        if method not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        asker = headers.get("sec-fetch-site", "same-origin")
+        if method not in ("GET", "HEAD") and asker not in ("same-origin", "none"):
             await _answer(send, 403, "That was asked from another site.")
             return
         room = self._rooms.find(cookies.get(ROOM_COOKIE))
@@ -92,10 +108,7 @@ class Guard:
             await _answer(send, 303, "", where)
             return
         wrong = "<p>That was not it.</p>" if given else ""
-        page = f"""<!doctype html><meta charset="utf-8"><title>vivae</title>
-<style>body{{font:16px/1.5 system-ui;display:grid;place-content:center;min-height:90vh}}input,button{{font:inherit;padding:.4em .7em}}</style>
-<form><h1>vivae</h1>{wrong}<p><label>Token <input name="token" type="password" autofocus></label> <button>Enter</button></p></form>"""
-        await _answer(send, 401, page, kind="text/html")
+        await _answer(send, 401, ASKING.replace("WRONG", wrong), kind="text/html")
 
 
 def room_of(scope: Scope) -> Room | None:
@@ -143,10 +156,17 @@ def _counted(receive: Any) -> Any:
 
 
 async def _answer(
-    send: Any, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None, kind: str = "text/plain"
+    send: Any,
+    status: int,
+    text: str,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    kind: str = "text/plain",
 ) -> None:
     body = text.encode() if kind == "text/html" else escape(text).encode()
-    most = [(b"content-type", f"{kind}; charset=utf-8".encode()), (b"content-length", str(len(body)).encode())]
+    most = [
+        (b"content-type", f"{kind}; charset=utf-8".encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
     sending = _with_headers(send, headers or [])
     await sending({"type": "http.response.start", "status": status, "headers": most})
     await sending({"type": "http.response.body", "body": body})

@@ -103,8 +103,10 @@ class House:
         clips = []
         for clip in list(room.clips.values()):
             look = looks.get(clip.key)
-            busy = {"label": look.label, "done": look.done, "total": look.total} if look and look.state == "running" else None
-            clips.append(clip.public() | {"busy": busy})
+            busy = look is not None and look.state == "running"
+            clips.append(
+                clip.public() | {"busy": {"done": look.done, "total": look.total} if look and busy else None}
+            )
         told = [self._told(job, room) for job in jobs if job.kind != "look"]
         left = [job["left"] for job in told if job["state"] in ALIVE]
         known = [seconds for seconds in left if seconds is not None]
@@ -121,7 +123,9 @@ class House:
         stem = Path(room.clips[job.clip].title).stem if job.clip in room.clips else "vivae"
         found = []
         for path in sorted(job.folder.iterdir()):
-            if path.name.startswith("result") and path not in job.views.values() or path.name == "result.mp4":
+            if (
+                path.name.startswith("result") and path not in job.views.values()
+            ) or path.name == "result.mp4":
                 if path.is_dir():
                     path = _zipped(path)
                 found.append((f"{stem}-{WORDS[job.verb]}{path.name.removeprefix('result')}", path))
@@ -145,8 +149,8 @@ class House:
         if left is None and pace is not None and job.state in ("waiting", "paused"):
             left = pace * job.frames
         told = {
-            "key": job.key, "kind": job.kind, "verb": job.verb, "title": job.title, "clip": job.clip, "state": job.state,
-            "label": job.label, "done": job.done, "total": job.total, "fps": speed, "left": left,
+            "key": job.key, "kind": job.kind, "verb": job.verb, "title": job.title, "clip": job.clip,
+            "state": job.state, "label": job.label, "done": job.done, "total": job.total, "fps": speed, "left": left,
             "words": job.words[-4:], "error": job.error, "memory": job.memory or memory_of(job),
             "seconds": job.seconds, "commands": job.commands, "view": job.view,
             "before": self.jobs.waiting_before(job) if job.state == "waiting" else 0,
@@ -262,5 +266,3 @@ def _zipped(folder: Path) -> Path:
                 archive.write(path, path.name)
         part.rename(target)
     return target
-
-

@@ -85,7 +85,7 @@ def compress(asked: Asked) -> Plan:
         options[aim] = _number(settings, aim)
     if suffix != ".vva" and settings.get("speed", 6) != 6:
         options["speed"] = int(settings["speed"])
-    return _to_video("compress", "small", asked, options, suffix, "compressing")
+    return _to_video("compress", asked, options, suffix, "compressing")
 
 
 def enhance(asked: Asked) -> Plan:
@@ -96,9 +96,7 @@ def enhance(asked: Asked) -> Plan:
         options["denoise"] = "auto"
     elif settings.get("denoise") == "strength":
         options["denoise"] = float(settings["sigma"])
-    for name in ("deblock", "light", "deblur"):
-        if settings.get(name):
-            options[name] = True
+    options |= dict.fromkeys(settings.get("also") or (), True)
     if int(settings.get("scale", 1)) > 1:
         options["scale"] = int(settings["scale"])
     if int(settings.get("rate", 1)) > 1:
@@ -109,7 +107,7 @@ def enhance(asked: Asked) -> Plan:
         raise InputError("no treatment is chosen: switch one on, or let vivae measure what is needed")
     if settings.get("preset", "fast") != "fast":
         options["preset"] = settings["preset"]
-    return _to_video("enhance", "enhanced", asked, options, _suffix_of(asked.the_clip), "enhancing")
+    return _to_video("enhance", asked, options, _suffix_of(asked.the_clip), "enhancing")
 
 
 def stylize(asked: Asked) -> Plan:
@@ -129,7 +127,7 @@ def stylize(asked: Asked) -> Plan:
     if float(settings.get("strength", 1)) < 1:
         options["strength"] = round(float(settings["strength"]), 3)
     suffix = _suffix_of(asked.the_clip)
-    return _to_video("stylize", "styled", asked, options, suffix, "styling", told={str(style): shown})
+    return _to_video("stylize", asked, options, suffix, "styling", told={str(style): shown})
 
 
 def detect(asked: Asked) -> Plan:
@@ -159,10 +157,10 @@ def detect(asked: Asked) -> Plan:
         ),
         asked.threads,
     )
-    stem = _stem(clip)
+    learned = _named("detect", clip, model.suffix)
     commands = (
-        command("detect fit", [shown], f"{stem}-usual.safetensors", fit),
-        command("detect score", [f"{stem}-usual.safetensors", clip.title], f"{stem}-unusual.csv", score),
+        command("detect fit", [shown], learned, fit),
+        command("detect score", [learned, clip.title], _named("detect", clip, scores.suffix), score),
     )
     return Plan(f"Detect · {clip.title}", work, commands, {"kind": "page", "page": "result.html"})
 
@@ -178,7 +176,7 @@ def report(asked: Asked) -> Plan:
     options |= asked.span
     output = asked.folder / "result.html"
     work = Work((Step("report", "looking it over", (clip.path,), output, options),), asked.threads)
-    line = command("report", [clip.title], f"{_stem(clip)}-report.html", options)
+    line = command("report", [clip.title], _named("report", clip, ".html"), options)
     return Plan(f"Report · {clip.title}", work, (line,), {"kind": "page", "page": output.name})
 
 
@@ -193,7 +191,7 @@ WORDS = {
     "compress": "small",
     "enhance": "enhanced",
     "stylize": "styled",
-    "detect": "unusual",
+    "detect": "watched",
     "report": "report",
 }
 """What is put behind the name of a clip to name what came of it."""
@@ -220,7 +218,6 @@ def command(
 
 def _to_video(
     verb: str,
-    word: str,
     asked: Asked,
     options: Settings,
     suffix: str,
@@ -234,7 +231,7 @@ def _to_video(
     output = asked.folder / f"result{suffix}"
     before = (clip.path, span["start"], span["end"]) if span else None
     step = Step(verb, label, (clip.path,), output, options)
-    line = command(verb, [clip.title], f"{_stem(clip)}-{word}{suffix}", options, told)
+    line = command(verb, [clip.title], _named(verb, clip, suffix), options, told)
     work = Work((step,), asked.threads, result=output, before=before)
     return Plan(f"{verb.capitalize()} · {clip.title}", work, (line,), {"kind": "compare"})
 
@@ -250,5 +247,5 @@ def _suffix_of(clip: Clip) -> str:
     return ".png" if clip.facts["image"] else ".mp4"
 
 
-def _stem(clip: Clip) -> str:
-    return Path(clip.title).stem
+def _named(verb: str, clip: Clip, suffix: str) -> str:
+    return f"{Path(clip.title).stem}-{WORDS[verb]}{suffix}"

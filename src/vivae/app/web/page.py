@@ -4,7 +4,7 @@ A button sends the settings of its tab, and what the parts know: which clips, wh
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,18 +15,23 @@ from vivae.app.web.house import House
 from vivae.errors import VivaeError
 from vivae.vae.zoo import styles
 
-SCRIPTS = ("player.js", "bench.js", "tray.js", "viewer.js", "queue.js")
+SCRIPTS = ("player.js", "bench.js", "nav.js", "tray.js", "viewer.js", "queue.js")
 Settings = dict[str, Any]
+_ACCENT = "#eefaf8 #d3f1ed #a9e3dc #75cfc6 #43b5ab #1d968d #0a7f7a #0b6662 #0e504e #10413f #072827".split()
+_SLATE = "#f7f9fa #eef1f4 #dfe4ea #c3ccd6 #95a3b4 #6b7a8c #566373 #33404d #26303b #141a21 #0c1015".split()
+AIMS = {
+    "quality": "Quality",
+    "size": "File size",
+    "bitrate": "Bit rate",
+    "ratio": "Ratio",
+    "target_vmaf": "VMAF",
+}
+KINDS = {".mp4": "MP4", ".mkv": "MKV", ".webm": "WebM", ".vva": "Pure VAE (.vva)"}
 
 
 def theme() -> gr.themes.Base:
     """As the reports look; fonts of the system alone, so that nothing is fetched."""
-    accent = gr.themes.Color(
-        "#eefaf8", "#d3f1ed", "#a9e3dc", "#75cfc6", "#43b5ab", "#1d968d", "#0a7f7a", "#0b6662", "#0e504e", "#10413f", "#072827"
-    )  # fmt: skip
-    slate = gr.themes.Color(
-        "#f7f9fa", "#eef1f4", "#dfe4ea", "#c3ccd6", "#95a3b4", "#6b7a8c", "#566373", "#33404d", "#26303b", "#141a21", "#0c1015"
-    )  # fmt: skip
+    accent, slate = gr.themes.Color(*_ACCENT), gr.themes.Color(*_SLATE)
     sans = ["Inter", "ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
     mono = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
     return gr.themes.Base(
@@ -46,6 +51,19 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_text_color="#fff",
+        block_padding="0px",
+        block_shadow="none",
+        form_gap_width="18px",
+        layout_gap="14px",
+        checkbox_label_background_fill="*neutral_100",
+        checkbox_label_background_fill_dark="*neutral_800",
+        checkbox_label_padding="6px 12px",
+        checkbox_label_gap="7px",
+        block_info_text_size="13px",
+        block_title_text_size="14px",
+        block_title_text_weight="560",
+        block_title_text_color="*neutral_900",
+        block_title_text_color_dark="*neutral_50",
         slider_color="*primary_600",
         slider_color_dark="*primary_400",
     )
@@ -61,54 +79,53 @@ def build(house: House) -> gr.Blocks:
     """The whole page."""
     with gr.Blocks(title="vivae", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
-            '<header class="vv-top"><i></i><b>vivae</b><span>Video made smaller, cleaner, clearer, on this machine</span>'
+            '<header class="vv-top"><i></i><b>vivae</b>'
+            "<span>Video made smaller, cleaner, clearer, on this machine</span>"
             f"<small>{__version__}</small></header>",
             js_on_load=None,
         )
         _part("tray")
+        _part("nav", tabs=" ".join(verb for _, verb, _ in TABS), names=" ".join(name for name, _, _ in TABS))
         wish = gr.Textbox(visible=False)
         keys = gr.Textbox(visible=False)
-        tabs = _Tabs(house, wish, keys)
         with gr.Row(elem_classes="vv-bench"):
-            with gr.Column(scale=4, min_width=340, elem_classes="vv-tasks"), gr.Tabs():
-                for name, verb, build_tab in TABS:
-                    with gr.Tab(name) as tab:
-                        tabs.fill(verb, build_tab)
-                    tab.select(None, js=f"() => {{ vivaeBench.enter({json.dumps(verb)}); }}")
-            with gr.Column(scale=7, min_width=360):
+            with gr.Column(scale=4, min_width=330, elem_classes="vv-tasks"):
+                for _, verb, build_tab in TABS:
+                    # All tabs stand in the page; the part "nav" shows one of them.
+                    with gr.Column(elem_id=f"vv-tab-{verb}", elem_classes="vv-tab"):
+                        _fill(house, verb, build_tab, wish, keys)
+            with gr.Column(scale=7, min_width=330, elem_classes="vv-shows"):
                 _part("viewer")
                 _part("queue")
     return page
 
 
-class _Tabs:
-    """Fills tabs: settings from a builder, then the buttons."""
+def _fill(
+    house: House, verb: str, build_tab: Callable[[], Settings], wish: gr.Textbox, keys: gr.Textbox
+) -> None:
+    """A tab: its settings from a builder, then the buttons."""
+    settings = build_tab()
+    names = list(settings)
+    with gr.Row(elem_classes="vv-buttons"):
+        preview = gr.Button("Preview 3 s", elem_id=f"vv-{verb}-preview")
+        start = gr.Button("Start", variant="primary", elem_id=f"vv-{verb}-start")
+        every = gr.Button("Start for all clips", elem_id=f"vv-{verb}-all", elem_classes="vv-all")
+    _part("when")
 
-    def __init__(self, house: House, wish: gr.Textbox, keys: gr.Textbox) -> None:
-        self._house, self._wish, self._keys = house, wish, keys
+    def ask(request: gr.Request, *values: Any) -> str:
+        return _ask(house, verb, dict(zip(names, values[:-1], strict=True)), values[-1], request)
 
-    def fill(self, verb: str, build_tab: Callable[[], dict[str, Any]]) -> None:
-        settings = build_tab()
-        names = list(settings)
-        with gr.Row(elem_classes="vv-buttons"):
-            preview = gr.Button("Preview 3 s", elem_id=f"vv-{verb}-preview")
-            start = gr.Button("Start", variant="primary", elem_id=f"vv-{verb}-start")
-            every = gr.Button("Start for all clips", elem_id=f"vv-{verb}-all")
-
-        def ask(request: gr.Request, *values: Any) -> str:
-            return _ask(self._house, verb, dict(zip(names, values[:-1], strict=True)), values[-1], request)
-
-        for button, kind in ((preview, "preview"), (start, "one"), (every, "all")):
-            js = f"(...values) => [...values.slice(0, -1), vivaeBench.wish({json.dumps(kind)})]"
-            button.click(
-                ask,
-                [*settings.values(), self._wish],
-                self._keys,
-                js=js,
-                show_progress="hidden",
-                api_visibility="private",
-                concurrency_limit=None,
-            ).success(None, self._keys, None, js="keys => vivaeBench.asked(keys)")
+    for button, kind in ((preview, "preview"), (start, "one"), (every, "all")):
+        js = f"(...values) => [...values.slice(0, -1), vivaeBench.wish({json.dumps(kind)})]"
+        button.click(
+            ask,
+            [*settings.values(), wish],
+            keys,
+            js=js,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        ).success(None, keys, None, js="keys => vivaeBench.asked(keys)")
 
 
 def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Request) -> str:
@@ -121,7 +138,10 @@ def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Req
         clips: Sequence[str | None] = [str(key) for key in told["clips"]] or [None]
         preview = None if told["preview"] is None else float(told["preview"])
         points = [{name: float(point[name]) for name in point} for point in told["points"]]
-        settings |= {"style": str(told["picks"]["style"]), "normal": [str(key) for key in told["picks"]["normal"]]}
+        settings |= {
+            "style": str(told["picks"]["style"]),
+            "normal": [str(key) for key in told["picks"]["normal"]],
+        }
     except (ValueError, KeyError, TypeError):
         raise gr.Error("The page sent something unreadable: load it anew.", print_exception=False) from None
     keys, problems = [], []
@@ -146,7 +166,6 @@ def _part(name: str, **data: str) -> None:
     gr.HTML(
         f'<div class="vv-part"{attributes}></div>',
         js_on_load=f"vivaeBench.mount({json.dumps(name)}, element)",
-        elem_id=f"vv-{name}",
         apply_default_css=False,
     )
 
@@ -155,18 +174,18 @@ def _note(text: str) -> None:
     gr.HTML(f'<p class="vv-note">{text}</p>', js_on_load=None)
 
 
+def _choices(named: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(label, value) for value, label in named.items()]
+
+
 def _compress() -> Settings:
     _note("Smaller files that every player shows; or the pure VAE codec.")
-    aim = gr.Radio(
-        [("Quality", "quality"), ("File size", "size"), ("Bit rate", "bitrate"), ("Ratio", "ratio"), ("VMAF", "target_vmaf")],
-        value="quality",
-        label="Aim for",
-    )  # fmt: skip
+    aim = gr.Radio(_choices(AIMS), value="quality", label="Aim for")
     fields = {
         "quality": gr.Slider(0, 100, 50, step=1, label="Quality: 0 small, 100 good"),
-        "size": gr.Number(1.0, label="Size of the file, MB", minimum=0.001, visible=False),
-        "bitrate": gr.Number(300, label="Rate, kbit/s", minimum=1, visible=False),
-        "ratio": gr.Number(100, label="Times smaller than raw video", minimum=1, visible=False),
+        "size": gr.Number(1.0, label="Size of the file, MB", visible=False),
+        "bitrate": gr.Number(300, label="Rate, kbit/s", visible=False),
+        "ratio": gr.Number(100, label="Times smaller than raw video", visible=False),
         "target_vmaf": gr.Slider(20, 99, 90, step=1, label="VMAF of the whole clip", visible=False),
     }
     aim.change(
@@ -176,18 +195,18 @@ def _compress() -> Settings:
         show_progress="hidden",
         api_visibility="private",
     )
-    container = gr.Radio(
-        [("MP4", ".mp4"), ("MKV", ".mkv"), ("WebM", ".webm"), ("Pure VAE (.vva)", ".vva")], value=".mp4", label="Kind of file"
-    )  # fmt: skip
+    container = gr.Radio(_choices(KINDS), value=".mp4", label="Kind of file")
     speed = gr.Slider(0, 10, 6, step=1, label="Speed: 0 smallest file, 10 quickest")
     return {"aim": aim, **fields, "container": container, "speed": speed}
 
 
 def _enhance() -> Settings:
     _note("Noise, traces of compression, darkness, blur and too few pixels, undone in one pass.")
-    auto = gr.Checkbox(True, label="Measure first, and do what is needed")
+    auto = gr.Checkbox(True, label="Measure first, and do what that advises")
     denoise = gr.Radio(
-        [("As needed", "no"), ("Measured noise", "auto"), ("Strength", "strength")], value="no", label="Noise"
+        [("Only as advised", "no"), ("As measured", "auto"), ("By strength", "strength")],
+        value="no",
+        label="Noise",
     )
     sigma = gr.Slider(1, 60, 15, step=1, label="Deviation of the noise, of 255", visible=False)
     denoise.change(
@@ -197,22 +216,17 @@ def _enhance() -> Settings:
         show_progress="hidden",
         api_visibility="private",
     )
-    with gr.Group(elem_classes="vv-checks"):
-        deblock = gr.Checkbox(False, label="Remove traces of compression")
-        light = gr.Checkbox(False, label="Brighten dark footage")
-        deblur = gr.Checkbox(False, label="Sharpen soft focus")
+    also = gr.CheckboxGroup(
+        [("Traces of compression", "deblock"), ("Darkness", "light"), ("Soft focus", "deblur")], label="Undo as well"
+    )  # fmt: skip
     scale = gr.Radio([("1×", 1), ("2×", 2), ("3×", 3), ("4×", 4)], value=1, label="Wider and higher")
     rate = gr.Radio([("1×", 1), ("2×", 2), ("4×", 4)], value=1, label="Frames a second")
-    preset = gr.Radio(
-        [("Fast", "fast"), ("Best, four times slower", "best")], value="fast", label="Effort"
-    )
+    preset = gr.Radio([("Fast", "fast"), ("Best, four times slower", "best")], value="fast", label="Effort")
     return {
         "auto": auto,
         "denoise": denoise,
         "sigma": sigma,
-        "deblock": deblock,
-        "light": light,
-        "deblur": deblur,
+        "also": also,
         "scale": scale,
         "rate": rate,
         "preset": preset,
@@ -228,18 +242,20 @@ def _stylize() -> Settings:
 
 
 def _detect() -> Settings:
-    _note("Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip.")
+    _note(
+        "Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip."
+    )
     gr.HTML('<p class="vv-label">Ordinary footage</p>', js_on_load=None)
     _part("normal")
     surprise = gr.Checkbox(True, label="Watch looks as well as motion (slower)")
-    false_alarms = gr.Number(1, label="False alarms tolerated in an hour", minimum=0.01)
+    false_alarms = gr.Number(1, label="False alarms tolerated in an hour")
     return {"surprise": surprise, "false_alarms": false_alarms}
 
 
 def _report() -> Settings:
     _note("One page that makes a video plain: shots, what stands out, curves over time, technical data.")
     surprise = gr.Checkbox(True, label="Bits over time by the model (the slowest part)")
-    summary = gr.Number(None, label="Also a summary clip of so many seconds", minimum=1)
+    summary = gr.Number(0, label="Also a summary clip of so many seconds (0: none)")
     return {"surprise": surprise, "summary": summary}
 
 

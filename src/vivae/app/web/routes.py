@@ -18,7 +18,13 @@ from vivae.app.web.rooms import Clip, Room
 from vivae.errors import InputError, VivaeError
 from vivae.vae.zoo import styles
 
-MIME = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/webm"}
+MIME = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/webm",
+}
 KINDS = {".js": "text/javascript", ".css": "text/css"}
 ALONE = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "

@@ -37,10 +37,20 @@ def run(
     base = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     base.router.routes.extend(routes(house))
     app = gr.mount_gradio_app(
-        base, build(house), "/", ssr_mode=False, theme=theme(), head=head(), footer_links=[], show_error=True, max_file_size="1kb"
-    )  # fmt: skip
+        base,
+        build(house),
+        "/",
+        ssr_mode=False,
+        theme=theme(),
+        head=head(),
+        footer_links=[],
+        show_error=True,
+        max_file_size="1kb",
+    )
     guarded = Guard(app, house.rooms, names, token)
-    config = uvicorn.Config(guarded, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False)
+    config = uvicorn.Config(
+        guarded, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False
+    )
     server = _Server(config, ready, until)
     warm.join()
     house.open()
@@ -53,7 +63,9 @@ def run(
 class _Server(uvicorn.Server):
     """Says when it answers, and ends with an event."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], until: threading.Event | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], until: threading.Event | None
+    ) -> None:
         super().__init__(config)
         self._ready, self._until = ready, until
 

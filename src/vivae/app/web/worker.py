@@ -79,7 +79,8 @@ Send = Callable[[Message], None]
 class Order(Protocol):
     """What a process is to do."""
 
-    threads: int
+    @property
+    def threads(self) -> int: ...
 
     def run(self, send: Send) -> Done: ...
 
@@ -170,7 +171,9 @@ class Intake:
         self.limits.check(facts)
         small = shrunk(read_first(self.path), THUMBNAIL).to_rgb()
         thumbnail = self.path.with_suffix(".thumb.jpg")
-        _, coded = cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 82])
+        _, coded = cv2.imencode(
+            ".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 82]
+        )
         thumbnail.write_bytes(coded.tobytes())
         send(Facts(facts, thumbnail))
         view = viewable(self.path, "view", send)
@@ -229,7 +232,9 @@ def viewable(path: Path, name: str, send: Send) -> Path:
     return path if playable(path) else copied(path, _beside(path, name), send)
 
 
-def copied(path: Path, target: Path, send: Send, start: float | None = None, end: float | None = None) -> Path:
+def copied(
+    path: Path, target: Path, send: Send, start: float | None = None, end: float | None = None
+) -> Path:
     """A copy for the eye, of nearly the same quality: H.264, or AV1 where a side is odd."""
     from vivae.media import open_video, open_writer
     from vivae.tasks.common import expected_frames
@@ -239,7 +244,9 @@ def copied(path: Path, target: Path, send: Send, start: float | None = None, end
         info = reader.info
         even = not (info.width % 2 or info.height % 2)
         coding: dict[str, Any] = (
-            {"codec": "h264", "crf": 14, "preset": "veryfast"} if even else {"codec": "av1", "preset": 10, "crf": 18}
+            {"codec": "h264", "crf": 14, "preset": "veryfast"}
+            if even
+            else {"codec": "av1", "preset": 10, "crf": 18}
         )
         total = expected_frames(info, start, end)
         with open_writer(

@@ -5,12 +5,14 @@ const vivaeBench = {
   tab: "compress", tool: "point", picks: { style: "wave", normal: [] }, sending: [], alarm: "",
 
   mount(name, element) {
-    const root = element.querySelector(".vv-part") || element;
-    this.parts.set(name, { root, draw: BENCH[name](root, this) });
-    this.parts.get(name).draw();
+    const root = element.querySelector(".vv-part") || element, draw = BENCH[name](root, this);
+    this.parts.set(root, { root, draw });
+    draw();
     if (!this.timer) this.poll();
   },
-  draw() { for (const part of this.parts.values()) if (part.root.isConnected) part.draw(); },
+  draw() {
+    for (const part of this.parts.values()) if (part.root.isConnected) part.draw(); else this.parts.delete(part.root);
+  },
 
   async poll() {
     clearTimeout(this.timer);
@@ -90,7 +92,7 @@ const vivaeBench = {
     request.send(entry.file);
   },
 };
-document.addEventListener("vivae:seen", event => { vivaeBench.seen = event.detail; });
+document.addEventListener("vivae:seen", event => { vivaeBench.seen = event.detail; vivaeBench.draw(); });
 
 const BENCH = {};
 const bytesOf = count => count >= 1e9 ? (count / 1e9).toFixed(2) + " GB" : count >= 1e6 ? (count / 1e6).toFixed(1) + " MB" : Math.max(1, Math.round(count / 1e3)) + " kB";
