@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
     from vivae.tasks.search import search as search
+    from vivae.tasks.segment import segment as segment
     from vivae.tasks.shots import shots as shots
     from vivae.tasks.stylize import stylize as stylize
     from vivae.vae.model import VideoVAE as VideoVAE
@@ -69,6 +70,7 @@ _PLACES = {
     "report": "vivae.app.video_report",
     "search": "vivae.tasks.search",
     "serve": "vivae.app.serve",
+    "segment": "vivae.tasks.segment",
     "shots": "vivae.tasks.shots",
     "train": "vivae.train",
     "tune": "vivae.app.tuning",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_serve, cli_stylize, cli_understand
+from vivae.app import cli_bench, cli_detect, cli_enhance, cli_segment, cli_serve, cli_stylize, cli_understand
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
     Channels,
@@ -33,7 +33,16 @@ from vivae.app.options import (
 )
 from vivae.app.root import app
 
-__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_serve", "cli_stylize", "cli_understand"]
+__all__ = [
+    "app",
+    "cli_bench",
+    "cli_detect",
+    "cli_enhance",
+    "cli_segment",
+    "cli_serve",
+    "cli_stylize",
+    "cli_understand",
+]
 
 
 @app.command()

@@ -22,13 +22,23 @@ from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
-from vivae.train.recipe import AnyRecipe, BetweenRecipe, EnhancerRecipe, Recipe, Stage, load_recipe
+from vivae.train.motion_lesson import FlowSampler, MotionLesson
+from vivae.train.recipe import (
+    AnyRecipe,
+    BetweenRecipe,
+    EnhancerRecipe,
+    Recipe,
+    SegmenterRecipe,
+    Stage,
+    load_recipe,
+)
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import load_enhancer, load_model, serialise
+from vivae.vae.segmenter import FlowSegmenter
+from vivae.vae.zoo import load_enhancer, load_model, load_segmenter, serialise
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +131,8 @@ def _train(
         lesson, sampler = _vae_lesson(recipe, dataset, windows, share)
     elif isinstance(recipe, BetweenRecipe):
         lesson, sampler = _between_lesson(recipe, dataset, share)
+    elif isinstance(recipe, SegmenterRecipe):
+        lesson, sampler = _motion_lesson(recipe, dataset, share)
     else:
         pairs = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
         lesson, sampler = _enhance_lesson(recipe, dataset, pairs, share)
@@ -147,6 +159,17 @@ def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, in
     model = _new_enhancer(recipe, dataset.train)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
     return lesson, lambda stage: TripletSampler(dataset.train, recipe.data, recipe.gaps, stage, **share)
+
+
+def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
+    chosen = FlowSampler(dataset.test, recipe.data, recipe.scenes, Stage(batch=4, frames=1), seed=0)
+    model = FlowSegmenter(recipe.model)
+    if recipe.start_from is not None:
+        start = load_segmenter(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
+    lesson = MotionLesson(model, recipe.scenes.prior, [chosen(step) for step in range(TEST_PAIRS // 2)])
+    return lesson, lambda stage: FlowSampler(dataset.train, recipe.data, recipe.scenes, stage, **share)
 
 
 def _enhance_lesson(
@@ -251,7 +274,7 @@ def _finish(
         "hardware": f"{run.workers.world} x {run.workers.device}, {torch.get_num_threads()} threads",
     }
     path = folder / "model.safetensors"
-    assert isinstance(trained, VideoVAE | Enhancer)
+    assert isinstance(trained, VideoVAE | Enhancer | FlowSegmenter)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
     told: dict[str, Any] = {

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from vivae.errors import InputError
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import EnhancerConfig
+from vivae.vae.segmenter import SegmenterConfig
 
 
 class _Settings(BaseModel):
@@ -228,8 +229,38 @@ class BetweenRecipe(CommonRecipe):
     """Frames from either of the two to the one between, as often as each is drawn."""
 
 
-AnyRecipe = Recipe | EnhancerRecipe | BetweenRecipe
-KINDS: dict[str, type[AnyRecipe]] = {"vae": Recipe, "enhancer": EnhancerRecipe, "between": BetweenRecipe}
+class SceneSettings(_Settings):
+    """Scenes that are made of footage, where it is known what moves by itself."""
+
+    share: float = Field(0.6, ge=0, le=1)
+    """Of each batch; the rest is footage as it is."""
+    objects: tuple[float, ...] = (0.1, 0.5, 0.25, 0.15)
+    """Chances of 0, 1, 2, ... objects."""
+    prior: float = Field(0.8, gt=0, lt=1)
+    """Probability of the camera's own motion before anything is seen."""
+
+    @model_validator(mode="after")
+    def _chances(self) -> Self:
+        if abs(sum(self.objects) - 1) > 1e-6 or min(self.objects) < 0:
+            raise ValueError(f"objects must be chances that sum to 1, got {self.objects}")
+        return self
+
+
+class SegmenterRecipe(CommonRecipe):
+    """The training of a `FlowSegmenter`, on flow of footage and of scenes made of it."""
+
+    kind: Literal["segmenter"] = "segmenter"
+    model: SegmenterConfig = SegmenterConfig()
+    scenes: SceneSettings = SceneSettings()
+
+
+AnyRecipe = Recipe | EnhancerRecipe | BetweenRecipe | SegmenterRecipe
+KINDS: dict[str, type[AnyRecipe]] = {
+    "vae": Recipe,
+    "enhancer": EnhancerRecipe,
+    "between": BetweenRecipe,
+    "segmenter": SegmenterRecipe,
+}
 
 
 def load_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> AnyRecipe:

@@ -15,10 +15,15 @@ SHORTEST_SIDE = 32
 
 
 class Motion:
-    """Flow between frames of one size; keeps the search's buffers."""
+    """Flow between frames of one size; keeps the search's buffers.
 
-    def __init__(self) -> None:
+    finest: the last level of the pyramid that is searched, 2 (a quarter of the size) unless said; 1 follows outlines
+    closer and takes three times as long.
+    """
+
+    def __init__(self, finest: int = 2) -> None:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._search.setFinestScale(finest)
 
     def between(self, here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W, 2): for each pixel `here` how far right and down the same thing lies `there`, in pixels."""

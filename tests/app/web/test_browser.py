@@ -335,3 +335,22 @@ def test_one_visitors_room_is_not_anothers(at_work, browser, server):
     key = at_work.evaluate("vivaeBench.chosen")
     assert other.evaluate(f"fetch('/v/clips/{key}/view').then(answer => answer.status)") == 422
     context.close()
+
+
+def test_an_object_is_clicked_on(at_work):
+    page = at_work
+    tab(page, "Segment")
+    frame = player(page)
+    box = frame.locator(".stage").bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.55 * box["height"])
+    frame.wait_for_selector("text=Found in")
+    mask = frame.locator("img.mask")
+    assert mask.is_visible()
+    assert mask.evaluate("image => image.naturalWidth") == page.evaluate("vivaeBench.clip().facts.width")
+    screenshot(page, "segment")
+    frame.get_by_role("button", name="Clear").click()
+    assert not mask.is_visible()
+    page.get_by_label("What passes a still camera").check()
+    page.click("#vv-segment-start")
+    ended(page)
+    plays(player(page))

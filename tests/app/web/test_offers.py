@@ -5,12 +5,16 @@ import shlex
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.app.web.conftest import wait_for
 from vivae.app.web.offers import OFFERS, Asked
 from vivae.app.web.rooms import Limits, Rooms
 from vivae.errors import InputError
+from vivae.media import probe
+from vivae.vae.zoo import list_models
 
 FACTS = {"width": 160, "height": 68, "sar": 1.0, "fps": 25.0, "frames": 250, "duration": 10.0, "image": False}
 
@@ -38,7 +42,11 @@ def line_of(verb, asked):
     [
         ("compress", {}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 50"),
         ("compress", {"aim": "size", "size": 1.5}, "vivae compress clip.mp4 -o clip-small.mp4 --size 1500000"),
-        ("compress", {"aim": "ratio", "ratio": 8, "container": ".vva"}, "vivae compress clip.mp4 -o clip-small.vva --ratio 8"),
+        (
+            "compress",
+            {"aim": "ratio", "ratio": 8, "container": ".vva"},
+            "vivae compress clip.mp4 -o clip-small.vva --ratio 8",
+        ),
         ("compress", {"quality": 0, "speed": 10}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 0 --speed 10"),
         ("enhance", {"auto": True}, "vivae enhance clip.mp4 -o clip-enhanced.mp4"),
         (
@@ -51,11 +59,23 @@ def line_of(verb, asked):
             {"style": "wave", "mode": "art", "strength": 0.5},
             "vivae stylize clip.mp4 -o clip-styled.mp4 --style wave --mode art --strength 0.5",
         ),
-        ("report", {"surprise": False, "summary": 9}, "vivae report clip.mp4 -o clip-report.html --no-surprise --summary 9"),
+        ("report", {"surprise": False}, "vivae report clip.mp4 -o clip-report.html --no-surprise"),
+        ("report", {"summary": 9}, "vivae report clip.mp4 -o clip-report.html --summary 9"),
+        ("segment", {"find": "auto", "form": "masks"}, "vivae segment clip.mp4 -o clip-segmented --as masks"),
+        ("segment", {"find": "static"}, "vivae segment clip.mp4 -o clip-segmented.mp4 --static-camera --as overlay"),
     ],
 )  # fmt: skip
 def test_command_lines(asked, verb, settings, line):
     assert line_of(verb, asked(settings)) == line
+
+
+def test_what_was_pointed_at_is_in_the_command_line(asked):
+    points = [{"x": 10, "y": 20, "time": 0.12}, {"x": 1, "y": 2, "time": 1, "against": True}]
+    line = line_of("segment", asked({"form": "cutout"}, points=points))
+    start = "vivae segment clip.mp4 -o clip-segmented.webm"
+    assert line == f"{start} --point 10,20@0.12 --not-point 1,2@1 --as cutout"
+    box = [{"x": 1, "y": 2, "width": 30, "height": 40, "time": 0}]
+    assert "--box 1,2,30,40@0 --as overlay" in line_of("segment", asked({"find": "box"}, points=box))
 
 
 def test_names_are_quoted_for_the_shell(asked):
@@ -84,6 +104,8 @@ def test_the_preview_of_a_size_has_its_rate(asked):
         ("enhance", {"auto": False}, False, "no treatment"),
         ("stylize", {"style": "nothing"}, False, "no longer here"),
         ("detect", {"normal": []}, False, "ordinary"),
+        ("segment", {}, False, "click on an object"),
+        ("segment", {"find": "auto"}, True, "nothing moves"),
     ],
 )
 def test_what_cannot_be_is_said(asked, verb, settings, image, text):
@@ -140,3 +162,38 @@ def test_a_preview_shows_both_sides_and_tells_what_the_whole_will_take(house, en
     assert told["estimate"]["seconds"] >= job.seconds > 0
     assert told["estimate"]["memory"] > 1e8
     assert told["estimate"]["bytes"] == Path(job.folder / "result.mp4").stat().st_size
+
+
+def test_what_is_pointed_at_is_shown_at_once(house, enter, street):
+    room = enter(street)
+    (key,) = room.clips
+    picture = cv2.imdecode(
+        np.frombuffer(house.point(room, key, 0.2, [{"x": 110, "y": 40}]), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert picture.shape == (68, 160, 4)
+    assert picture[40, 110, 3] > 0
+    assert 0 < (picture[..., 3] > 0).mean() < 0.9
+    assert not list(room.folder.glob("mask-*"))
+    with pytest.raises(InputError, match="outside"):
+        house.point(room, key, 0.2, [{"x": 500, "y": 40}])
+
+
+@pytest.mark.parametrize("form, suffix", [("overlay", ".mp4"), ("cutout", ".webm"), ("masks", ".zip")])
+def test_segmentation_can_be_seen_and_taken_home(house, enter, street, form, suffix):
+    room = enter(street)
+    (key,) = room.clips
+    job = house.ask(room, "segment", {"find": "static", "form": form}, key)
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    assert probe(job.views["after"]).estimated_frames == 25
+    assert [name for name, _ in house.files(job, room)] == [f"street-segmented{suffix}"]
+
+
+@pytest.mark.skipif("motion" not in list_models(), reason="the model of motion is not in this package")
+def test_what_is_pointed_at_is_followed_also_in_a_preview(house, enter, street):
+    room = enter(street)
+    (key,) = room.clips
+    job = house.ask(room, "segment", {}, key, preview=0.9, points=[{"x": 110, "y": 40, "time": 0.4}])
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    assert job.results[0]["objects"] == 1

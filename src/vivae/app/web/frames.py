@@ -13,8 +13,19 @@ from vivae.app.report import live
 MOST_TIMES = 200_000
 
 
-def source_page(title: str, facts: Mapping[str, Any], media: str) -> str:
-    """A clip to look through and to point into."""
+def source_page(title: str, facts: Mapping[str, Any], place: str) -> str:
+    """A clip to look through and to point into; place: its address, below which are its view and its masks."""
+    data = timing(facts) | {
+        "media": f"{place}/view",
+        "masks": f"{place}/mask",
+        "title": title,
+        "pixels": [facts["width"], facts["height"]],
+    }
+    return _page(title, "source", data, ("player.js", "slider.js"), ("source.js",))
+
+
+def video_page(title: str, facts: Mapping[str, Any], media: str) -> str:
+    """A video to look through."""
     data = timing(facts) | {
         "media": media,
         "title": title,

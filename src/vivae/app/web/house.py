@@ -5,22 +5,25 @@ Every problem is a VivaeError with a sentence for the visitor.
 
 import logging
 import os
+import secrets
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vivae.app.web.jobs import ALIVE, Job, Jobs
-from vivae.app.web.offers import OFFERS, PREVIEW_SECONDS, WORDS, Asked
+from vivae.app.web.jobs import ALIVE, SHOWN, Job, Jobs
+from vivae.app.web.offers import OFFERS, PREVIEW_SECONDS, WORDS, Asked, hints_of
 from vivae.app.web.rooms import Clip, Limits, Room, Rooms
-from vivae.app.web.worker import Done, Facts, Failed, Intake, Message
+from vivae.app.web.worker import Done, Facts, Intake, Message, Pointed
 from vivae.errors import InputError, OutputError
 
 logger = logging.getLogger(__name__)
 
 SWEEP = 30.0
 """Seconds from one look for visitors who have left to the next."""
+POINT_PATIENCE = 30.0
+"""Seconds that a first mask may take."""
 SPARE = 200_000_000
 """Bytes of disk that are left free."""
 
@@ -81,6 +84,28 @@ class House:
                 plan.commands, clip_key or "", plan.view, frames, whole, names)
         )  # fmt: skip
 
+    def point(self, room: Room, clip_key: str, time: float, points: Sequence[Mapping[str, Any]]) -> bytes:
+        """The first mask of what is pointed at in the frame of that time: a PNG to lay over it. Raises InputError."""
+        clip = room.ready(clip_key)
+        target = room.folder / f"mask-{secrets.token_hex(12)}.png"
+        order = Pointed(clip.path, time, hints_of(points), target, self.threads)
+        ended = threading.Event()
+        job = Job("point", room.key, "point", clip.title, room.folder, order, clip=clip.key, frames=1,
+                  names={str(clip.path): clip.title}, notify=lambda job, message: ended.set())  # fmt: skip
+        for other in self.jobs.of(room.key):
+            if other.kind == "point":
+                self.jobs.cancel(other)
+        self.jobs.add(job)
+        try:
+            if not ended.wait(POINT_PATIENCE) or job.state == "cancelled":
+                raise InputError("that took too long: try it again")
+            if job.error:
+                raise InputError(job.error)
+            return target.read_bytes()
+        finally:
+            self.jobs.drop(job)
+            target.unlink(missing_ok=True)
+
     def remove_clip(self, room: Room, key: str) -> None:
         """Take a clip away, with the jobs on it."""
         room.clip(key)
@@ -92,7 +117,7 @@ class House:
     def job(self, room: Room, key: str) -> Job:
         """A visitor's own job. Raises InputError."""
         job = self.jobs.find(room.key, key)
-        if job is None or job.kind == "look":
+        if job is None or job.kind not in SHOWN:
             raise InputError("that job is no longer here")
         return job
 
@@ -107,7 +132,7 @@ class House:
             clips.append(
                 clip.public() | {"busy": {"done": look.done, "total": look.total} if look and busy else None}
             )
-        told = [self._told(job, room) for job in jobs if job.kind != "look"]
+        told = [self._told(job, room) for job in jobs if job.kind in SHOWN]
         left = [job["left"] for job in told if job["state"] in ALIVE]
         known = [seconds for seconds in left if seconds is not None]
         return {
@@ -122,13 +147,11 @@ class House:
             return []
         stem = Path(room.clips[job.clip].title).stem if job.clip in room.clips else "vivae"
         found = []
+        shown = {*job.views.values()} - {getattr(job.order, "result", None)}
         for path in sorted(job.folder.iterdir()):
-            if (
-                path.name.startswith("result") and path not in job.views.values()
-            ) or path.name == "result.mp4":
-                if path.is_dir():
-                    path = _zipped(path)
-                found.append((f"{stem}-{WORDS[job.verb]}{path.name.removeprefix('result')}", path))
+            if path.name.startswith("result") and path not in shown:
+                file = _zipped(path) if path.is_dir() else path
+                found.append((f"{stem}-{WORDS[job.verb]}{file.name.removeprefix('result')}", file))
         return list(dict(found).items())
 
     def everything(self, job: Job, room: Room) -> Path:
@@ -166,7 +189,7 @@ class House:
         return told
 
     def _make_room(self, room: Room) -> None:
-        jobs = [job for job in self.jobs.of(room.key) if job.kind != "look"]
+        jobs = [job for job in self.jobs.of(room.key) if job.kind in SHOWN]
         if sum(job.state in ALIVE for job in jobs) >= self.limits.jobs:
             raise InputError(f"{self.limits.jobs} jobs are waiting already: let some of them end first")
         over = [job for job in jobs if job.state not in ALIVE]
@@ -218,6 +241,8 @@ def figures(job: Job, room: Room) -> list[tuple[str, str]]:
         found.append(("Size", f"{told['width']}×{told['height']}"))
     elif job.verb == "stylize":
         found.append(("Shots", str(told["shots"])))
+    elif job.verb == "segment":
+        found.append(("Objects", str(told["objects"])))
     elif job.verb == "detect":
         found.append(("Unusual events", str(told["events"])))
     elif job.verb == "report":
@@ -252,7 +277,7 @@ def _looked_at(clip: Clip, job: Job, message: Message) -> None:
         clip.state = "ready"
     elif isinstance(message, Done):
         clip.view = message.views["view"]
-    elif isinstance(message, Failed) and clip.state == "checking":
+    elif clip.state == "checking":
         clip.state, clip.told = "refused", job.error
         clip.path.unlink(missing_ok=True)
 

@@ -29,13 +29,15 @@ GRACE = 6.0
 WINDOW = 8.0
 """Seconds over which speed is measured."""
 ALIVE = ("waiting", "running", "paused")
+SHOWN = ("preview", "whole")
+"""Kinds of jobs that visitors see, each with a folder of its own."""
 
 
 @dataclass
 class Job:
-    """A piece of work and all that is known of it. kind: "look" is the looking at an upload."""
+    """A piece of work and all that is known of it. kind: "look" is the looking at an upload, "point" a first mask."""
 
-    kind: Literal["look", "preview", "whole"]
+    kind: Literal["look", "point", "preview", "whole"]
     room: str
     verb: str
     title: str
@@ -103,7 +105,7 @@ class Jobs:
     """The queue. slots: how many run at a time; lookers: how many uploads are looked at beside them."""
 
     def __init__(self, slots: int = 1, lookers: int = 1) -> None:
-        self._slots = {"work": slots, "look": lookers}
+        self._slots = {"work": slots, "look": lookers, "point": 1}
         self._jobs: dict[str, Job] = {}
         self._lock = threading.RLock()
         self._closed = False
@@ -179,7 +181,7 @@ class Jobs:
             job.process.join(GRACE + 2)
         with self._lock:
             self._jobs.pop(job.key, None)
-        if job.kind != "look":
+        if job.kind in SHOWN:
             shutil.rmtree(job.folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -255,14 +257,14 @@ class Jobs:
             job.notify(job, message)
 
     def _finished(self, job: Job) -> None:
-        if job.state in ("failed", "cancelled") and job.kind != "look":
+        if job.state in ("failed", "cancelled") and job.kind in SHOWN:
             shutil.rmtree(job.folder, ignore_errors=True)
         if not self._closed:
             self._next()
 
 
 def _lane(job: Job) -> str:
-    return "look" if job.kind == "look" else "work"
+    return job.kind if job.kind in ("look", "point") else "work"
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ An offer knows neither Gradio nor the queue. Its settings are plain values with 
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,55 @@ def stylize(asked: Asked) -> Plan:
     return _to_video("stylize", asked, options, suffix, "styling", told={str(style): shown})
 
 
+def segment(asked: Asked) -> Plan:
+    """Objects: pointed at, moving, or passing a still camera."""
+    clip, settings = asked.the_clip, asked.settings
+    find, form = settings.get("find", "point"), settings.get("form", "overlay")
+    options: dict[str, Any] = {}
+    if find in ("point", "box"):
+        options |= _prompts(asked.points, find)
+        if asked.preview is not None:
+            # It begins where something is pointed at: what is before that cannot be followed from it.
+            asked = replace(asked, preview=min(float(point.get("time", 0)) for point in asked.points))
+    elif find == "static":
+        options["static_camera"] = True
+    if clip.facts["image"] and not options:
+        raise InputError("nothing moves in an image: point at something")
+    # The picture with the object in colour says at once what was found.
+    form = "overlay" if asked.preview is not None else form
+    options["form"] = form
+    suffix = {"masks": "", "cutout": ".webm"}.get(form, _suffix_of(clip))
+    return _to_video("segment", asked, options, suffix, "segmenting")
+
+
+def hints_of(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What was pointed at in one frame, as `vivae.tasks.segment.first_mask` takes it. Raises InputError."""
+    try:
+        boxes = [tuple(float(p[k]) for k in ("x", "y", "width", "height")) for p in points if "width" in p]
+        dots = [(float(p["x"]), float(p["y"]), bool(p.get("against"))) for p in points if "width" not in p]
+    except (KeyError, TypeError, ValueError):
+        raise InputError("the page sent something unreadable: load it anew") from None
+    return {
+        "points": [(x, y) for x, y, against in dots if not against],
+        "not_points": [(x, y) for x, y, against in dots if against],
+        "box": boxes[-1] if boxes else None,
+    }
+
+
+def _prompts(points: Sequence[Mapping[str, Any]], find: str) -> dict[str, Any]:
+    found: dict[str, list[str]] = {"point": [], "not_point": [], "box": []}
+    for point in points:
+        hints, at = hints_of([point]), f"@{float(point.get('time', 0)):.10g}"
+        for name, values in (("point", hints["points"]), ("not_point", hints["not_points"])):
+            found[name] += [f"{x:g},{y:g}{at}" for x, y in values]
+        if hints["box"]:
+            found["box"].append(",".join(f"{value:g}" for value in hints["box"]) + at)
+    if not found["box"] and not found["point"]:
+        verb = "click on an object" if find == "point" else "draw a box around an object"
+        raise InputError(f"nothing is pointed at: {verb} in the clip first")
+    return {name: tuple(texts) for name, texts in found.items() if texts}
+
+
 def detect(asked: Asked) -> Plan:
     """Learn what is usual from some clips, then find what is not in another."""
     clip, settings = asked.the_clip, asked.settings
@@ -184,6 +233,7 @@ OFFERS: dict[str, Offer] = {
     "compress": compress,
     "enhance": enhance,
     "stylize": stylize,
+    "segment": segment,
     "detect": detect,
     "report": report,
 }
@@ -191,6 +241,7 @@ WORDS = {
     "compress": "small",
     "enhance": "enhanced",
     "stylize": "styled",
+    "segment": "segmented",
     "detect": "watched",
     "report": "report",
 }
@@ -205,9 +256,11 @@ def command(
     files = [f"./{name}" if name.startswith("-") else name for name in (*inputs, output)]
     words = ["vivae", *verb.split(), *files[:-1], "-o", files[-1]]
     for name, value in options.items():
-        flag = {"rate": "--fps"}.get(name, "--" + name.replace("_", "-"))
+        flag = {"rate": "--fps", "form": "--as"}.get(name, "--" + name.replace("_", "-"))
         if value is True:
             words.append(flag)
+        elif isinstance(value, tuple):
+            words += [word for each in value for word in (flag, each)]
         elif value is False:
             words.append("--no-" + flag.removeprefix("--"))
         else:
@@ -232,7 +285,7 @@ def _to_video(
     before = (clip.path, span["start"], span["end"]) if span else None
     step = Step(verb, label, (clip.path,), output, options)
     line = command(verb, [clip.title], _named(verb, clip, suffix), options, told)
-    work = Work((step,), asked.threads, result=output, before=before)
+    work = Work((step,), asked.threads, result=output, before=before, fps=clip.facts["fps"])
     return Plan(f"{verb.capitalize()} · {clip.title}", work, (line,), {"kind": "compare"})
 
 

@@ -17,8 +17,8 @@ from vivae.vae.zoo import styles
 
 SCRIPTS = ("player.js", "bench.js", "nav.js", "tray.js", "viewer.js", "queue.js")
 Settings = dict[str, Any]
-_ACCENT = "#eefaf8 #d3f1ed #a9e3dc #75cfc6 #43b5ab #1d968d #0a7f7a #0b6662 #0e504e #10413f #072827".split()
-_SLATE = "#f7f9fa #eef1f4 #dfe4ea #c3ccd6 #95a3b4 #6b7a8c #566373 #33404d #26303b #141a21 #0c1015".split()
+_ACCENT = "#eefaf8 #d3f1ed #a9e3dc #75cfc6 #43b5ab #1d968d #0a7f7a #0b6662 #0e504e #10413f #072827"
+_SLATE = "#f7f9fa #eef1f4 #dfe4ea #c3ccd6 #95a3b4 #6b7a8c #566373 #33404d #26303b #141a21 #0c1015"
 AIMS = {
     "quality": "Quality",
     "size": "File size",
@@ -26,12 +26,19 @@ AIMS = {
     "ratio": "Ratio",
     "target_vmaf": "VMAF",
 }
+FINDS = {
+    "point": "What I click on",
+    "box": "What I draw a box around",
+    "auto": "What moves by itself",
+    "static": "What passes a still camera",
+}
+FORMS = {"overlay": "Overlay", "cutout": "Cut-out (transparent)", "masks": "Masks (PNG)"}
 KINDS = {".mp4": "MP4", ".mkv": "MKV", ".webm": "WebM", ".vva": "Pure VAE (.vva)"}
 
 
 def theme() -> gr.themes.Base:
     """As the reports look; fonts of the system alone, so that nothing is fetched."""
-    accent, slate = gr.themes.Color(*_ACCENT), gr.themes.Color(*_SLATE)
+    accent, slate = (gr.themes.Color(*shades.split()) for shades in (_ACCENT, _SLATE))
     sans = ["Inter", "ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
     mono = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
     return gr.themes.Base(
@@ -137,7 +144,7 @@ def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Req
         told = json.loads(wish)
         clips: Sequence[str | None] = [str(key) for key in told["clips"]] or [None]
         preview = None if told["preview"] is None else float(told["preview"])
-        points = [{name: float(point[name]) for name in point} for point in told["points"]]
+        points = list(map(dict, told["points"]))
         settings |= {
             "style": str(told["picks"]["style"]),
             "normal": [str(key) for key in told["picks"]["normal"]],
@@ -241,6 +248,14 @@ def _stylize() -> Settings:
     return {"mode": mode, "strength": strength}
 
 
+def _segment() -> Settings:
+    _note("Objects cut out of the video: point at one, draw a box around it, or let vivae find what moves.")
+    find = gr.Radio(_choices(FINDS), value="point", label="Find")
+    find.change(None, find, None, js="tool => vivaeBench.use(tool)", api_visibility="private")
+    form = gr.Radio(_choices(FORMS), value="overlay", label="Result")
+    return {"find": find, "form": form}
+
+
 def _detect() -> Settings:
     _note(
         "Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip."
@@ -263,6 +278,7 @@ TABS: tuple[tuple[str, str, Callable[[], Settings]], ...] = (
     ("Compress", "compress", _compress),
     ("Enhance", "enhance", _enhance),
     ("Style", "stylize", _stylize),
+    ("Segment", "segment", _segment),
     ("Detect", "detect", _detect),
     ("Report", "report", _report),
 )

@@ -68,7 +68,18 @@ def routes(house: House) -> list[Route]:
 
     async def clip_page(request: Request) -> Response:
         clip = _room(request).ready(request.path_params["key"])
-        return HTMLResponse(frames.source_page(clip.title, clip.facts, f"/v/clips/{clip.key}/view"))
+        return HTMLResponse(frames.source_page(clip.title, clip.facts, f"/v/clips/{clip.key}"))
+
+    async def first_mask(request: Request) -> Response:
+        told = await request.json()
+        try:
+            time, points = float(told["time"]), list(map(dict, told["points"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError("the page sent something unreadable: load it anew") from None
+        picture = await run_in_threadpool(
+            house.point, _room(request), request.path_params["key"], time, points
+        )
+        return Response(picture, media_type="image/png")
 
     async def fate(request: Request) -> Response:
         room, what = _room(request), request.path_params["what"]
@@ -97,7 +108,7 @@ def routes(house: House) -> list[Route]:
             return HTMLResponse(page, headers={"content-security-policy": ALONE})
         base = f"/v/jobs/{job.key}/view/"
         if job.view.get("kind") == "video":
-            return HTMLResponse(frames.source_page(job.title, job.view["facts"], base + "after"))
+            return HTMLResponse(frames.video_page(job.title, job.view["facts"], base + "after"))
         clip = room.clip(job.clip)
         before = base + "before" if "before" in job.views else f"/v/clips/{clip.key}/view"
         facts = clip.facts | {"frames": job.frames}
@@ -135,6 +146,7 @@ def routes(house: House) -> list[Route]:
         Route("/v/room", _told(state)),
         Route("/v/clips", _told(upload), methods=["POST"]),
         Route("/v/clips/{key}", _told(remove_clip), methods=["DELETE"]),
+        Route("/v/clips/{key}/mask", _told(first_mask), methods=["POST"]),
         Route("/v/clips/{key}/page", _told(clip_page)),
         Route("/v/clips/{key}/{what}", _told(clip_file)),
         Route("/v/jobs/{key}", _told(remove_job), methods=["DELETE"]),

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,13 @@ from typing import Any, Protocol
 from vivae.app.web.rooms import Limits
 from vivae.errors import FormatError, VivaeError
 
-PRELOAD = ["vivae.app.web.worker", "vivae.tasks.compress", "vivae.tasks.enhance", "vivae.tasks.stylize"]
+PRELOAD = [
+    "vivae.app.web.worker",
+    "vivae.tasks.compress",
+    "vivae.tasks.enhance",
+    "vivae.tasks.stylize",
+    "vivae.tasks.segment",
+]
 """What the process that all workers are forked from has imported, so that a job begins at once."""
 THUMBNAIL = 320
 """Columns of the small picture of a clip."""
@@ -108,6 +115,8 @@ class Work:
     threads: int
     result: Path | None = None
     before: tuple[Path, float, float] | None = None
+    fps: float | None = None
+    """Of the source, for results that are images."""
 
     def run(self, send: Send) -> Done:
         """Make the calls and the views."""
@@ -128,7 +137,7 @@ class Work:
         seconds = time.monotonic() - began
         views: dict[str, Path] = {}
         if self.result is not None:
-            views["after"] = viewable(self.result, "after", send)
+            views["after"] = viewable(self.result, "after", send, self.fps)
         if self.before is not None:
             source, start, end = self.before
             views["before"] = copied(source, _beside(self.steps[-1].output, "before"), send, start, end)
@@ -180,6 +189,37 @@ class Intake:
         return Done([], time.monotonic() - began, peak_memory(), {"view": view})
 
 
+@dataclass(frozen=True)
+class Pointed:
+    """The object that is pointed at in one frame, as a picture to lay over it. hints: for `first_mask`."""
+
+    path: Path
+    time: float
+    hints: Mapping[str, Any]
+    target: Path
+    threads: int
+
+    def run(self, send: Send) -> Done:
+        """Write a PNG, transparent but for the object."""
+        import cv2
+        import numpy as np
+
+        from vivae.media import open_video
+        from vivae.tasks.segment import first_mask
+
+        began = time.monotonic()
+        with open_video(self.path, start=max(0.0, self.time), threads=self.threads) as reader:
+            picture = next(reader).to_rgb()
+        mask = first_mask(picture, **self.hints).astype(np.uint8)
+        edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        layer = np.zeros((*mask.shape, 4), np.uint8)
+        layer[mask > 0] = (32, 96, 255, 120)  # blue, green, red, opacity
+        layer[edge] = (32, 96, 255, 255)
+        _, coded = cv2.imencode(".png", layer)
+        self.target.write_bytes(coded.tobytes())
+        return Done([{"share": float(mask.mean())}], time.monotonic() - began, peak_memory())
+
+
 def entry(order: Order, pipe: Connection) -> None:
     """Where a process begins."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -214,11 +254,11 @@ def playable(path: Path) -> bool:
     if path.suffix == ".vva":
         return False
     info = probe(path)
-    usual = info.pixel_format in ("yuv420p", "yuvj420p") and not info.is_image
+    usual = info.pixel_format in ("yuv420p", "yuvj420p", "yuva420p") and not info.is_image
     return usual and info.codec in PLAYED.get(info.container, ())
 
 
-def viewable(path: Path, name: str, send: Send) -> Path:
+def viewable(path: Path, name: str, send: Send, fps: float | None = None) -> Path:
     """The file itself if a browser plays it, or else a copy beside it that it plays."""
     if path.suffix == ".vva":
         import vivae
@@ -229,18 +269,26 @@ def viewable(path: Path, name: str, send: Send) -> Path:
             return copied(plain, _beside(path, name), send)
         finally:
             plain.unlink()
+    if path.is_dir():
+        return copied(path, _beside(path, name), send, fps=fps)
     return path if playable(path) else copied(path, _beside(path, name), send)
 
 
 def copied(
-    path: Path, target: Path, send: Send, start: float | None = None, end: float | None = None
+    path: Path,
+    target: Path,
+    send: Send,
+    start: float | None = None,
+    end: float | None = None,
+    fps: float | None = None,
 ) -> Path:
     """A copy for the eye, of nearly the same quality: H.264, or AV1 where a side is odd."""
     from vivae.media import open_video, open_writer
     from vivae.tasks.common import expected_frames
 
     tell = _progress(send, "making it viewable")
-    with open_video(path, start=start, end=end) as reader:
+    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
+    with open_video(path, start=start, end=end, fps=rate) as reader:
         info = reader.info
         even = not (info.width % 2 or info.height % 2)
         coding: dict[str, Any] = (
@@ -275,15 +323,18 @@ def _beside(path: Path, name: str) -> Path:
     return path.with_name(f"{path.stem}.{name}.mp4")
 
 
-def _progress(send: Send, label: str) -> Callable[[int, int | None], None]:
-    last = 0.0
+def _progress(send: Send, label: str) -> Callable[..., None]:
+    """For verbs that report (done, total), and for those that say what they are doing before it."""
+    last, part = 0.0, ""
 
-    def report(done: int, total: int | None) -> None:
-        nonlocal last
+    def report(*told: Any) -> None:
+        nonlocal last, part
+        *words, done, total = told
         now = time.monotonic()
-        if now - last >= OFTEN or done == total:
-            last = now
-            send(Progress(label, done, total))
+        doing = words[0] if words else label
+        if now - last >= OFTEN or done == total or doing != part:
+            last, part = now, doing
+            send(Progress(doing, done, total))
 
     return report
 

@@ -38,9 +38,8 @@ BENCH.viewer = (root, bench) => {
       write(waiting.words, "A copy that browsers can play is being made. You can start work already.");
     }
     const source = inner && inner.contentWindow && inner.contentWindow.vivaeSource;
-    const wanted = bench.tab === "segment" ? bench.tool : "watch";
+    const wanted = bench.tab === "segment" && ["point", "box"].includes(bench.tool) ? bench.tool : "watch";
     if (source && inner.dataset.mode !== wanted) { inner.dataset.mode = wanted; source.mode(wanted); }
-    if (source && bench.mask && bench.mask.clip === clip.key && inner.dataset.mask !== bench.mask.url) { inner.dataset.mask = bench.mask.url; source.mask(bench.mask.url); }
   };
   const drawJob = job => {
     write(title, (job.kind === "preview" ? "Preview · " : "") + job.title);
