@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from vivae.app.training import train as train
     from vivae.app.tuning import tune as tune
     from vivae.app.video_report import report as report
+    from vivae.cluster.batch import batch as batch
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
+    from vivae.tasks.bench_generate import bench_generate as bench_generate
     from vivae.tasks.bench_search import bench_search as bench_search
     from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from vivae.tasks.enhance import enhance as enhance
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
+    from vivae.tasks.generate import generate as generate
     from vivae.tasks.info import info as info
     from vivae.tasks.opening import open as open  # noqa: A004 (used as vivae.open)
     from vivae.tasks.reconstruct import reconstruct as reconstruct
@@ -45,9 +48,11 @@ __version__ = "0.1.0"
 _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
+    "batch": "vivae.cluster.batch",
     "bench_codec": "vivae.tasks.bench_codec",
     "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",
+    "bench_generate": "vivae.tasks.bench_generate",
     "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_search": "vivae.tasks.bench_search",
     "bench_shots": "vivae.tasks.bench_splices",
@@ -61,6 +66,7 @@ _PLACES = {
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "enhance": "vivae.tasks.enhance",
+    "generate": "vivae.tasks.generate",
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",
     "load_model": "vivae.vae.zoo",

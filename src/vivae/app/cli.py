@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_segment, cli_serve, cli_stylize, cli_understand
+from vivae.app import (
+    cli_bench,
+    cli_detect,
+    cli_enhance,
+    cli_generate,
+    cli_segment,
+    cli_serve,
+    cli_stylize,
+    cli_understand,
+)
+from vivae.app.archive import accept_archives
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
     Channels,
@@ -38,6 +48,7 @@ __all__ = [
     "cli_bench",
     "cli_detect",
     "cli_enhance",
+    "cli_generate",
     "cli_segment",
     "cli_serve",
     "cli_stylize",
@@ -217,6 +228,13 @@ def compress(
             "--roi", metavar="MASKS", help="Layered: bits for what these masks show; the rest is calmed."
         ),
     ] = None,
+    grain: Annotated[
+        bool,
+        typer.Option(
+            "--grain",
+            help="Layered: noise is taken out, and described for players to put grain like it back.",
+        ),
+    ] = False,
     key_interval: Annotated[
         int | None,
         typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
@@ -244,6 +262,7 @@ def compress(
                 codec=codec,
                 speed=speed,
                 roi=roi,
+                grain=grain,
                 key_interval=key_interval,
                 model=model,
                 threads=threads,
@@ -259,7 +278,9 @@ def compress(
 
 @app.command()
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .vva file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="What `vivae compress` wrote: an AV1 video, or a .vva file.")
+    ],
     output: Output,
     best_effort: Annotated[
         bool, typer.Option("--best-effort", help="Of a damaged file, write the frames before the damage.")
@@ -275,7 +296,7 @@ def decompress(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a video of a .vva file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
+    """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
     with Session(as_json) as session:
         session.show(
             vivae.decompress(
@@ -377,3 +398,21 @@ def doctor(threads: Threads = None, as_json: Json = False, debug: Debug = False)
         session.show(report)
     if report["problems"]:
         raise typer.Exit(FAULT)
+
+
+# Verbs from a file to a file take many files, too; see `vivae.cluster.batch` for how their results are named.
+accept_archives(
+    app,
+    (
+        "compress",
+        "decompress",
+        "enhance",
+        "stylize",
+        "reconstruct",
+        "segment",
+        "encode",
+        "shots",
+        "report",
+        "detect score",
+    ),
+)

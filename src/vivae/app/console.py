@@ -10,7 +10,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -35,7 +38,38 @@ from vivae.errors import Interrupted, VivaeError
 DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEBUG_VARIABLE = "VIVAE_DEBUG"
 
+_PLAIN_WORDS = {
+    "Input should be a valid number, unable to parse string as a number": "that is not a number",
+    "Input should be a valid integer, unable to parse string as an integer": "that is not a whole number",
+    "Input should be": "it must be",
+    "(Possible options: ": "(did you mean ",
+}
+"""What typer says of wrong values, for people who do not program."""
+
 stderr = Console(stderr=True, highlight=False)
+
+
+@dataclass
+class Listener:
+    """Takes what a verb reports in place of the terminal, where the verb is one of many that are run at once."""
+
+    progress: Callable[[int, int | None], None]
+    result: Mapping[str, Any] | None = None
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(progress: Callable[[int, int | None], None]) -> Iterator[Listener]:
+    """Within the block, sessions report to this listener and show nothing."""
+    token = _listener.set(Listener(progress))
+    try:
+        listener = _listener.get()
+        assert listener is not None
+        yield listener
+    finally:
+        _listener.reset(token)
 
 
 class Session:
@@ -45,7 +79,8 @@ class Session:
     """
 
     def __init__(self, as_json: bool = False, kept: str = "No output was written."):
-        self._as_json = as_json
+        self._listener = _listener.get()
+        self._as_json = as_json or self._listener is not None
         self._kept = kept
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
@@ -55,7 +90,7 @@ class Session:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=stderr,
-            disable=as_json or not stderr.is_terminal,
+            disable=self._as_json or not stderr.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -79,6 +114,9 @@ class Session:
         tasks: dict[str, TaskID] = {}
 
         def report(part: str, done: int, total: int | None) -> None:
+            if self._listener is not None:
+                self._listener.progress(done, total)
+                return
             if part not in tasks:
                 tasks[part] = self._bars.add_task(part, total=total, unit=units.get(part, "fps"))
             self._bars.update(tasks[part], completed=done, total=total)
@@ -94,6 +132,25 @@ class Session:
 
         return report
 
+    def archive_progress(
+        self,
+    ) -> tuple[Callable[[str, int, int], None], Callable[[str, str, int, int | None], None]]:
+        """For many files: watch(label, files done, of how many), and follow(place, file, frames done, of how many)."""
+        whole = self._bars.add_task("", total=None, unit="files/s", visible=False)
+        places: dict[str, TaskID] = {}
+
+        def watch(label: str, done: int, total: int) -> None:
+            self._bars.update(whole, description=label, completed=done, total=total, visible=True)
+
+        def follow(place: str, name: str, done: int, total: int | None) -> None:
+            if place not in places:
+                places[place] = self._bars.add_task(name, total=total, unit="fps")
+            elif not done:
+                self._bars.reset(places[place], description=name, total=total)
+            self._bars.update(places[place], completed=done, total=total)
+
+        return watch, follow
+
     def tell(self, text: str) -> None:
         """A sentence before the work starts, on stderr."""
         if not self._as_json:
@@ -102,6 +159,9 @@ class Session:
     def show(self, result: Mapping[str, Any]) -> None:
         """Print a verb's result to stdout: JSON when asked for, else a table a person reads."""
         self._bars.stop()
+        if self._listener is not None:
+            self._listener.result = result
+            return
         if not result:  # all but the first process of a distributed training
             return
         plain = _plain(result)
@@ -151,10 +211,10 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         code = app(arguments, standalone_mode=False, prog_name="vivae")
         return code if isinstance(code, int) else DONE
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        help_for = f"; see {context.command_path} --help" if context else ""
         if message := error.format_message().rstrip("."):  # empty where `vivae` alone has printed its help
-            _say(message + help_for)
+            for jargon, words in _PLAIN_WORDS.items():
+                message = message.replace(jargon, words)
+            _say(message + _advice(getattr(error, "ctx", None)))
         return BAD_INPUT
     except Interrupted as error:
         _say(str(error))
@@ -178,6 +238,16 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
             f"({Path(place.filename).name}:{place.lineno}). Run it again with --debug for the details to report."
         )
         return FAULT
+
+
+def _advice(context: Any) -> str:
+    """Where to read on after a usage error, and how the verb is used."""
+    if context is None:
+        return ""
+    from vivae.app.verbs import example_of
+
+    example = example_of(context.command)
+    return f"; see {context.command_path} --help" + (f", or try: {example}" if example else "")
 
 
 def debugging() -> bool:

@@ -67,7 +67,7 @@ class FlowSampler:
         self.chances = chances / chances.sum()
         self.data, self.scenes, self.stage = data, scenes, stage
         self.seed, self.rank, self.world = seed, rank, world
-        self.motion = Motion(FINEST)
+        self.motion = Motion(finest=FINEST)
 
     def __call__(self, step: int) -> FlowBatch:
         share = self.stage.batch // self.world

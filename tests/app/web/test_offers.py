@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -76,6 +77,24 @@ def test_what_was_pointed_at_is_in_the_command_line(asked):
     assert line == f"{start} --point 10,20@0.12 --not-point 1,2@1 --as cutout"
     box = [{"x": 1, "y": 2, "width": 30, "height": 40, "time": 0}]
     assert "--box 1,2,30,40@0 --as overlay" in line_of("segment", asked({"find": "box"}, points=box))
+
+
+def test_generation_names_what_it_begins_with(asked, monkeypatch):
+    monkeypatch.setattr("vivae.app.web.offers.list_models", lambda kind: ["digits"])
+    plan = OFFERS["generate"](asked({"model": "digits", "seed": 3, "variations": 4}))
+    assert plan.commands == ("vivae generate -o vivae-generated.mp4 --model digits --variations 4 --seed 3",)
+    assert not plan.of_clip
+    line = line_of("generate", asked({"way": "continue", "model": "digits", "frames": 8}))
+    assert (
+        line == "vivae generate -o clip-generated.mp4 --continue clip.mp4 --model digits --frames 8 --seed 0"
+    )
+    first = asked({"way": "between"})
+    second = first.room.admit("other clip.mp4", Limits())
+    second.state, second.facts = "ready", FACTS
+    line = line_of("generate", replace(first, settings={"way": "between", "second": second.key}))
+    assert line == "vivae generate -o clip-generated.mp4 --between clip.mp4 'other clip.mp4'"
+    with pytest.raises(InputError, match="no generator"):
+        OFFERS["generate"](asked({"model": "/etc/passwd"}))
 
 
 def test_names_are_quoted_for_the_shell(asked):
@@ -197,3 +216,13 @@ def test_what_is_pointed_at_is_followed_also_in_a_preview(house, enter, street):
     wait_for(lambda: job.state not in ("waiting", "running"))
     assert job.error == ""
     assert job.results[0]["objects"] == 1
+
+
+@pytest.mark.skipif(not list_models("generator"), reason="no generator is in this package")
+def test_what_is_generated_can_be_seen(house):
+    room = house.rooms.new()
+    settings = {"model": list_models("generator")[0], "frames": 4, "seed": 1}
+    job = house.ask(room, "generate", settings, None)
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    assert probe(job.views["after"]).estimated_frames == job.facts["frames"] > 0

@@ -81,7 +81,7 @@ class House:
         frames = min(whole, round(PREVIEW_SECONDS * clip.facts["fps"])) if clip and asked.span else whole
         return self.jobs.add(
             Job("whole" if preview is None else "preview", room.key, verb, plan.title, folder, plan.work,
-                plan.commands, clip_key or "", plan.view, frames, whole, names)
+                plan.commands, (clip_key or "") if plan.of_clip else "", plan.view, frames, whole, names)
         )  # fmt: skip
 
     def point(self, room: Room, clip_key: str, time: float, points: Sequence[Mapping[str, Any]]) -> bytes:
@@ -173,9 +173,9 @@ class House:
             left = pace * job.frames
         told = {
             "key": job.key, "kind": job.kind, "verb": job.verb, "title": job.title, "clip": job.clip,
-            "state": job.state, "label": job.label, "done": job.done, "total": job.total, "fps": speed, "left": left,
-            "words": job.words[-4:], "error": job.error, "memory": job.memory or memory_of(job),
-            "seconds": job.seconds, "commands": job.commands, "view": job.view,
+            "state": job.state, "label": job.label, "unit": job.unit, "done": job.done, "total": job.total,
+            "fps": speed, "left": left, "seconds": job.seconds, "memory": job.memory or memory_of(job),
+            "words": job.words[-4:], "error": job.error, "commands": job.commands, "view": job.view,
             "before": self.jobs.waiting_before(job) if job.state == "waiting" else 0,
         }  # fmt: skip
         if job.state == "done":
@@ -243,6 +243,8 @@ def figures(job: Job, room: Room) -> list[tuple[str, str]]:
         found.append(("Shots", str(told["shots"])))
     elif job.verb == "segment":
         found.append(("Objects", str(told["objects"])))
+    elif job.verb == "generate":
+        found.append(("New frames", str(told["new_frames"])))
     elif job.verb == "detect":
         found.append(("Unusual events", str(told["events"])))
     elif job.verb == "report":

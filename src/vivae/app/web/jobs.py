@@ -60,7 +60,9 @@ class Job:
     total: int | None = None
     words: list[str] = field(default_factory=list)
     error: str = ""
+    unit: str = "frames"
     results: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
     views: dict[str, Path] = field(default_factory=dict)
     seconds: float = 0.0
     memory: int = 0
@@ -72,7 +74,12 @@ class Job:
         now = time.monotonic()
         if message.label != self.label or message.done < self.done:
             self._marks.clear()
-        self.label, self.done, self.total = message.label, message.done, message.total
+        self.label, self.done, self.total, self.unit = (
+            message.label,
+            message.done,
+            message.total,
+            message.unit,
+        )
         self._marks.append((now, message.done))
         while len(self._marks) > 2 and self._marks[0][0] < now - WINDOW:
             self._marks.popleft()
@@ -246,7 +253,7 @@ class Jobs:
             elif job.state == "cancelled":
                 return
             elif isinstance(message, Done):
-                job.results, job.views = message.results, message.views
+                job.results, job.views, job.facts = message.results, message.views, message.facts
                 job.seconds, job.memory = message.seconds, message.memory
                 job.state = "done"
             elif isinstance(message, Failed):

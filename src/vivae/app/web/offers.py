@@ -13,7 +13,7 @@ from typing import Any
 from vivae.app.web.rooms import Clip, Room
 from vivae.app.web.worker import Step, Work
 from vivae.errors import InputError
-from vivae.vae.zoo import styles
+from vivae.vae.zoo import list_models, styles
 
 PREVIEW_SECONDS = 3.0
 Settings = Mapping[str, Any]
@@ -53,12 +53,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done. view: how the result is shown: compare, video or page; names: for paths in texts."""
+    """What will be done. view: how the result is shown: compare, video or page; of_clip: whether it needs the clip."""
 
     title: str
     work: Work
     commands: tuple[str, ...]
     view: dict[str, Any] = field(default_factory=dict)
+    of_clip: bool = True
 
 
 Offer = Callable[[Asked], Plan]
@@ -179,6 +180,42 @@ def _prompts(points: Sequence[Mapping[str, Any]], find: str) -> dict[str, Any]:
     return {name: tuple(texts) for name, texts in found.items() if texts}
 
 
+def generate(asked: Asked) -> Plan:
+    """New video: from nothing, from where a clip ends, from one clip to another, or along the latent space."""
+    settings = asked.settings
+    way = settings.get("way", "nothing")
+    options: dict[str, Any] = {}
+    told: dict[str, str] = {}
+    shown = "new video"
+    if way in ("continue", "between"):
+        clip = asked.the_clip
+        shown = told[str(clip.path)] = clip.title
+        options["continue_"] = str(clip.path)
+        if way == "between":
+            other = asked.room.ready(str(settings.get("second") or ""))
+            told[str(other.path)] = other.title
+            options = {"between": (str(clip.path), str(other.path))}
+    if way != "between":
+        model = settings.get("model")
+        if model not in list_models("generator"):
+            raise InputError("there is no generator of that name here: choose one of those in the list")
+        options["model"] = model
+    if way == "along":
+        options["traverse"] = int(_number(settings, "rows"))
+    elif settings.get("frames"):
+        options["frames"] = int(_number(settings, "frames"))
+    if way in ("nothing", "continue") and int(settings.get("variations", 1)) > 1:
+        options["variations"] = int(settings["variations"])
+    if way != "between":
+        options["seed"] = int(settings.get("seed") or 0)
+    output = asked.folder / "result.mp4"
+    step = Step("generate", "sampling", (), output, options, unit="steps")
+    stem = Path(asked.the_clip.title).stem if told else "vivae"
+    line = command("generate", [], f"{stem}-{WORDS['generate']}.mp4", options, told)
+    work = Work((step,), asked.threads, result=output)
+    return Plan(f"Generate · {shown}", work, (line,), {"kind": "video"}, of_clip=bool(told))
+
+
 def detect(asked: Asked) -> Plan:
     """Learn what is usual from some clips, then find what is not in another."""
     clip, settings = asked.the_clip, asked.settings
@@ -234,6 +271,7 @@ OFFERS: dict[str, Offer] = {
     "enhance": enhance,
     "stylize": stylize,
     "segment": segment,
+    "generate": generate,
     "detect": detect,
     "report": report,
 }
@@ -242,10 +280,17 @@ WORDS = {
     "enhance": "enhanced",
     "stylize": "styled",
     "segment": "segmented",
+    "generate": "generated",
     "detect": "watched",
     "report": "report",
 }
 """What is put behind the name of a clip to name what came of it."""
+
+
+FLAGS = {"rate": "--fps", "form": "--as", "continue_": "--continue"}
+"""Options that are called otherwise on the command line."""
+PAIRS = ("between",)
+"""Options of two values at once."""
 
 
 def command(
@@ -256,9 +301,11 @@ def command(
     files = [f"./{name}" if name.startswith("-") else name for name in (*inputs, output)]
     words = ["vivae", *verb.split(), *files[:-1], "-o", files[-1]]
     for name, value in options.items():
-        flag = {"rate": "--fps", "form": "--as"}.get(name, "--" + name.replace("_", "-"))
+        flag = FLAGS.get(name, "--" + name.replace("_", "-"))
         if value is True:
             words.append(flag)
+        elif isinstance(value, tuple) and name in PAIRS:
+            words += [flag, *((told or {}).get(each, each) for each in value)]
         elif isinstance(value, tuple):
             words += [word for each in value for word in (flag, each)]
         elif value is False:

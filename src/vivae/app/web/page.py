@@ -13,7 +13,7 @@ from vivae import __version__
 from vivae.app.web.guard import ROOM_COOKIE
 from vivae.app.web.house import House
 from vivae.errors import VivaeError
-from vivae.vae.zoo import styles
+from vivae.vae.zoo import list_models, styles
 
 SCRIPTS = ("player.js", "bench.js", "nav.js", "tray.js", "viewer.js", "queue.js")
 Settings = dict[str, Any]
@@ -33,6 +33,12 @@ FINDS = {
     "static": "What passes a still camera",
 }
 FORMS = {"overlay": "Overlay", "cutout": "Cut-out (transparent)", "masks": "Masks (PNG)"}
+WAYS = {
+    "nothing": "With nothing",
+    "continue": "Where the clip ends",
+    "between": "Between two clips",
+    "along": "Along the latent space",
+}
 KINDS = {".mp4": "MP4", ".mkv": "MKV", ".webm": "WebM", ".vva": "Pure VAE (.vva)"}
 
 
@@ -113,7 +119,7 @@ def _fill(
     """A tab: its settings from a builder, then the buttons."""
     settings = build_tab()
     names = list(settings)
-    with gr.Row(elem_classes="vv-buttons"):
+    with gr.Row(elem_classes=["vv-buttons", f"vv-of-{verb}"]):
         preview = gr.Button("Preview 3 s", elem_id=f"vv-{verb}-preview")
         start = gr.Button("Start", variant="primary", elem_id=f"vv-{verb}-start")
         every = gr.Button("Start for all clips", elem_id=f"vv-{verb}-all", elem_classes="vv-all")
@@ -145,9 +151,11 @@ def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Req
         clips: Sequence[str | None] = [str(key) for key in told["clips"]] or [None]
         preview = None if told["preview"] is None else float(told["preview"])
         points = list(map(dict, told["points"]))
+        picks = told["picks"]
         settings |= {
-            "style": str(told["picks"]["style"]),
-            "normal": [str(key) for key in told["picks"]["normal"]],
+            "style": str(picks["style"]),
+            "second": str(picks["second"]),
+            "normal": list(map(str, picks["normal"])),
         }
     except (ValueError, KeyError, TypeError):
         raise gr.Error("The page sent something unreadable: load it anew.", print_exception=False) from None
@@ -256,6 +264,37 @@ def _segment() -> Settings:
     return {"find": find, "form": form}
 
 
+def _generate() -> Settings:
+    _note("New video out of a generator's prior: from nothing, or going on from the chosen clip.")
+    generators = list_models("generator")
+    way = gr.Radio(_choices(WAYS), value="nothing", label="Begin")
+    model = gr.Dropdown(generators, value=next(iter(generators), None), label="Generator")
+    with gr.Column(elem_classes="vv-other"):
+        gr.HTML('<p class="vv-label">The other clip</p>', js_on_load=None)
+        _part("second")
+    frames = gr.Number(0, precision=0, label="New frames (0: as many as suits the model)")
+    variations = gr.Slider(1, 9, 1, step=1, label="Variations, beside each other")
+    rows = gr.Slider(1, 8, 4, step=1, label="Directions, one a row", visible=False)
+    seed = gr.Number(0, precision=0, label="Seed: the same one gives the same video")
+    way.change(
+        lambda chosen: [
+            gr.update(visible=chosen != "between"),
+            gr.update(visible=chosen != "along"),
+            gr.update(visible=chosen in ("nothing", "continue")),
+            gr.update(visible=chosen == "along"),
+            gr.update(visible=chosen != "between"),
+        ],
+        way,
+        [model, frames, variations, rows, seed],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    way.change(None, way, None, js="way => { document.body.dataset.vvWay = way; }", api_visibility="private")
+    return {
+        "way": way, "model": model, "frames": frames, "variations": variations, "rows": rows, "seed": seed
+    }  # fmt: skip
+
+
 def _detect() -> Settings:
     _note(
         "Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip."
@@ -279,6 +318,7 @@ TABS: tuple[tuple[str, str, Callable[[], Settings]], ...] = (
     ("Enhance", "enhance", _enhance),
     ("Style", "stylize", _stylize),
     ("Segment", "segment", _segment),
+    ("Generate", "generate", _generate),
     ("Detect", "detect", _detect),
     ("Report", "report", _report),
 )

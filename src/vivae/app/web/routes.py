@@ -108,7 +108,7 @@ def routes(house: House) -> list[Route]:
             return HTMLResponse(page, headers={"content-security-policy": ALONE})
         base = f"/v/jobs/{job.key}/view/"
         if job.view.get("kind") == "video":
-            return HTMLResponse(frames.video_page(job.title, job.view["facts"], base + "after"))
+            return HTMLResponse(frames.video_page(job.title, job.facts, base + "after"))
         clip = room.clip(job.clip)
         before = base + "before" if "before" in job.views else f"/v/clips/{clip.key}/view"
         facts = clip.facts | {"frames": job.frames}

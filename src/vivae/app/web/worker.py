@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vivae.app.web.rooms import Limits
 from vivae.errors import FormatError, VivaeError
+
+if TYPE_CHECKING:
+    from vivae.media import VideoInfo
 
 PRELOAD = [
     "vivae.app.web.worker",
@@ -44,6 +47,7 @@ class Progress:
     label: str
     done: int
     total: int | None
+    unit: str = "frames"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Done:
     seconds: float
     memory: int
     views: dict[str, Path] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """About the result that is shown."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,14 @@ class Order(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A call of one of vivae's functions: verb(*inputs, output, **options)."""
+    """A call of one of vivae's functions: verb(*inputs, output, **options). unit: what it counts."""
 
     verb: str
     label: str
     inputs: tuple[Path | str, ...]
     output: Path
     options: Mapping[str, Any]
+    unit: str = "frames"
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,7 @@ class Work:
     def run(self, send: Send) -> Done:
         """Make the calls and the views."""
         import vivae
+        from vivae.media import probe
 
         began = time.monotonic()
         results = []
@@ -132,16 +140,18 @@ class Work:
                 options["tell"] = lambda text: send(Word(text))
             if "threads" in known:
                 options["threads"] = self.threads
-            options["progress"] = _progress(send, step.label)
+            options["progress"] = _progress(send, step.label, step.unit)
             results.append(call(*step.inputs, step.output, **options))
         seconds = time.monotonic() - began
         views: dict[str, Path] = {}
+        facts: dict[str, Any] = {}
         if self.result is not None:
             views["after"] = viewable(self.result, "after", send, self.fps)
+            facts = facts_of(probe(views["after"]))
         if self.before is not None:
             source, start, end = self.before
             views["before"] = copied(source, _beside(self.steps[-1].output, "before"), send, start, end)
-        return Done(results, seconds, peak_memory(), views)
+        return Done(results, seconds, peak_memory(), views, facts)
 
 
 @dataclass(frozen=True)
@@ -166,17 +176,7 @@ class Intake:
         if any(word in info.container for word in ("hls", "concat", "dash", "imf", "ffmetadata", "image2")):
             # These name other files, and whose they are is not the visitor's to decide.
             raise FormatError(f"'{self.path}' is a list of other files: give the video itself")
-        facts = {
-            "width": info.width,
-            "height": info.height,
-            "sar": float(info.sar),
-            "fps": float(info.fps),
-            "frames": info.estimated_frames,
-            "duration": float(info.duration),
-            "codec": info.codec,
-            "image": info.is_image,
-            "sound": bool(info.audio),
-        }
+        facts = facts_of(info)
         self.limits.check(facts)
         small = shrunk(read_first(self.path), THUMBNAIL).to_rgb()
         thumbnail = self.path.with_suffix(".thumb.jpg")
@@ -245,6 +245,21 @@ def entry(order: Order, pipe: Connection) -> None:
             f"A fault of vivae, not of your file: {type(error).__name__}.", traceback.format_exc()
         )
     pipe.send(message)
+
+
+def facts_of(info: "VideoInfo") -> dict[str, Any]:
+    """What the browser is told of a video."""
+    return {
+        "width": info.width,
+        "height": info.height,
+        "sar": float(info.sar),
+        "fps": float(info.fps),
+        "frames": info.estimated_frames,
+        "duration": float(info.duration),
+        "codec": info.codec,
+        "image": info.is_image,
+        "sound": bool(info.audio),
+    }
 
 
 def playable(path: Path) -> bool:
@@ -323,7 +338,7 @@ def _beside(path: Path, name: str) -> Path:
     return path.with_name(f"{path.stem}.{name}.mp4")
 
 
-def _progress(send: Send, label: str) -> Callable[..., None]:
+def _progress(send: Send, label: str, unit: str = "frames") -> Callable[..., None]:
     """For verbs that report (done, total), and for those that say what they are doing before it."""
     last, part = 0.0, ""
 
@@ -334,7 +349,7 @@ def _progress(send: Send, label: str) -> Callable[..., None]:
         doing = words[0] if words else label
         if now - last >= OFTEN or done == total or doing != part:
             last, part = now, doing
-            send(Progress(doing, done, total))
+            send(Progress(doing, done, total, unit))
 
     return report
 

@@ -2,7 +2,7 @@
    Parts are mounted by Gradio's HTML components; each is drawn by a function of (element, bench). */
 const vivaeBench = {
   room: { clips: [], jobs: [], left: null }, parts: new Map(), chosen: null, shown: null, seen: { time: 0, frame: 0, points: [] },
-  tab: "compress", tool: "point", picks: { style: "wave", normal: [] }, sending: [], alarm: "",
+  tab: "compress", tool: "point", picks: { style: "wave", second: "", normal: [] }, sending: [], alarm: "",
 
   mount(name, element) {
     const root = element.querySelector(".vv-part") || element, draw = BENCH[name](root, this);

@@ -44,7 +44,7 @@ BENCH.when = (root, bench) => {
   return () => {
     const clip = bench.clip();
     if (!clip || clip.state !== "ready") { write(words, "Put in a clip to begin."); return; }
-    if (clip.facts.image) { write(words, ""); return; }
+    if (clip.facts.image || bench.tab === "generate") { write(words, ""); return; }
     const start = Math.max(0, Math.min(bench.seen.time, clip.facts.duration - 3));
     write(words, `The preview begins at ${atOf(start)}, where the player stands, and tells what the whole clip will take.`);
   };

@@ -73,23 +73,27 @@ BENCH.styles = (root, bench) => {
   };
 };
 
-/* Which clips show what is usual. */
-BENCH.normal = (root, bench) => {
-  const list = make("div", { class: "vv-picks", role: "group", "aria-label": "Ordinary footage" });
+/* Clips to pick from: one, or any number. */
+const picker = (root, bench, label, role, chosen, pick) => {
+  const list = make("div", { class: "vv-picks", role: role === "radio" ? "radiogroup" : "group", "aria-label": label });
   root.replaceChildren(list);
   let drawn = "";
   return () => {
     const clips = bench.room.clips.filter(clip => clip.state === "ready" && !clip.facts.image);
-    bench.picks.normal = bench.picks.normal.filter(key => clips.some(clip => clip.key === key));
-    const now = JSON.stringify([clips.map(clip => clip.key), bench.picks.normal]);
+    const now = JSON.stringify([clips.map(clip => [clip.key, chosen(clip.key)])]);
     if (now === drawn) return;
     drawn = now;
-    if (!clips.length) { list.replaceChildren(make("p", {}, "Put in clips of the same camera first.")); return; }
-    list.replaceChildren(...clips.map(clip => make("button", { type: "button", role: "checkbox", "aria-checked": bench.picks.normal.includes(clip.key), title: clip.title,
-      onclick: () => {
-        const at = bench.picks.normal.indexOf(clip.key);
-        if (at < 0) bench.picks.normal.push(clip.key); else bench.picks.normal.splice(at, 1);
-        bench.draw();
-      } }, make("img", { src: `/v/clips/${clip.key}/thumbnail`, alt: "" }), make("span", {}, clip.title))));
+    if (!clips.length) { list.replaceChildren(make("p", {}, "Put in clips first.")); return; }
+    list.replaceChildren(...clips.map(clip => make("button", { type: "button", role, "aria-checked": chosen(clip.key), title: clip.title,
+      onclick: () => { pick(clip.key); bench.draw(); } }, make("img", { src: `/v/clips/${clip.key}/thumbnail`, alt: "" }), make("span", {}, clip.title))));
   };
 };
+
+/* Which clips show what is usual. */
+BENCH.normal = (root, bench) => picker(root, bench, "Ordinary footage", "checkbox", key => bench.picks.normal.includes(key), key => {
+  const others = bench.picks.normal.filter(other => other !== key);
+  bench.picks.normal = others.length < bench.picks.normal.length ? others : [...others, key];
+});
+
+/* Where a generated passage is to arrive. */
+BENCH.second = (root, bench) => picker(root, bench, "The other clip", "radio", key => bench.picks.second === key, key => { bench.picks.second = key; });

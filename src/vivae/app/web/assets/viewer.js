@@ -87,11 +87,11 @@ BENCH.viewer = (root, bench) => {
 const doing = job => {
   if (job.state === "waiting") return job.before ? `waiting for ${job.before} other${job.before > 1 ? "s" : ""}` : "starting";
   if (job.state === "failed") return job.error;
-  if (job.state === "paused") return `paused at ${job.done} of ${job.total || "?"} frames`;
+  if (job.state === "paused") return `paused at ${job.done} of ${job.total || "?"} ${job.unit}`;
   if (job.state !== "running") return job.state;
   if (!job.label) return "starting";
-  const parts = [job.total ? `${job.label}: ${job.done} of ${job.total} frames` : `${job.label}: ${job.done} frames`];
-  if (job.fps) parts.push(`${job.fps.toFixed(job.fps < 10 ? 1 : 0)} fps`);
+  const parts = [`${job.label}: ${job.done}${job.total ? " of " + job.total : ""} ${job.unit}`];
+  if (job.fps) parts.push(`${job.fps.toFixed(job.fps < 10 ? 1 : 0)} ${job.unit === "frames" ? "fps" : job.unit + " a second"}`);
   if (job.left != null) parts.push(`${lengthOf(job.left)} left`);
   if (job.memory) parts.push(bytesOf(job.memory));
   return parts.join(" · ");

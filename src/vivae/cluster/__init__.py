@@ -1,0 +1,12 @@
+"""Many files, many processes, many machines: one verb over an archive.
+
+    sources     which videos a folder, a pattern or a list names
+    manifest    what is done, what failed and why, in SQLite beside the results
+    work        one file's work as data that travels to another process
+    processes   the engine on one machine
+    on_ray      the same on a Ray cluster
+    ahead       the shots of one long file, coded by many
+    batch       a run from start to summary
+
+Knows the verbs only as callables; stands above the tasks and below the command line.
+"""
