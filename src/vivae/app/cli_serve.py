@@ -21,7 +21,10 @@ def serve(
         str, typer.Option("--host", help="This machine alone, unless another address of it is given.")
     ] = "127.0.0.1",
     token: Annotated[
-        str | None, typer.Option("--token", help="What visitors must know; needed with another --host.")
+        str | None,
+        typer.Option(
+            "--token", envvar="VIVAE_TOKEN", help="What visitors must know; needed with another --host."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many run at a time.")] = 1,
     max_upload: Annotated[

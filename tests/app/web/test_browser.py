@@ -270,7 +270,7 @@ def test_several_files_are_queued_and_the_rest_can_be_cancelled(at_work, clip, t
     tab(page, "Style")
     page.click("#vv-stylize-all")
     ended(page, 2)
-    assert [job["title"] for job in jobs(page)] == ["Stylize · street.mp4", "Stylize · second.mp4"]
+    assert [job["title"] for job in jobs(page)] == ["Style · street.mp4", "Style · second.mp4"]
     page.click("#vv-stylize-all")
     wait_for(lambda: len(jobs(page)) == 4)
     wait_for(lambda: page.locator(".vv-job[data-state=waiting], .vv-job[data-state=running]").count() > 0)

@@ -65,6 +65,18 @@ def test_rooms_of_the_absent_are_found_and_their_files_removed(tmp_path):
     assert rooms.find(room.key) is None
 
 
+def test_empty_rooms_do_not_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("vivae.app.web.rooms.MOST_ROOMS", 3)
+    rooms = Rooms(tmp_path, Limits())
+    used = rooms.new()
+    used.admit("a.mp4", Limits())
+    for _ in range(6):
+        last = rooms.new()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert rooms.find(used.key) is used
+    assert rooms.find(last.key) is last
+
+
 @pytest.mark.parametrize("facts", [(61, 64, 64), (1, 5000, 5000)])
 def test_limits_of_length_and_size(facts):
     duration, width, height = facts

@@ -145,7 +145,7 @@ def test_a_token_is_asked_for_and_remembered(small_house):
     assert "was not it" in client.get("/", params={"token": "wrong"}).text
     assert client.get("/", params={"token": "open sesame"}).text == '"the page"'
     assert client.get("/v/room").status_code == 200
-    assert "open sesame" not in client.cookies[TOKEN_COOKIE]
+    assert "open sesame" not in client.cookies[f"{TOKEN_COOKIE}_1"]
 
 
 def test_cookies_are_for_this_site_and_not_for_scripts(small_house):
@@ -172,7 +172,7 @@ def test_assets_are_those_of_the_package(visit):
 def test_a_job_and_its_files_are_one_visitors(visit, street, small_house):
     client, other = visit(), visit()
     key = uploaded(client, street)
-    room = small_house.rooms.find(client.cookies[ROOM_COOKIE])
+    room = small_house.rooms.find(client.cookies[f"{ROOM_COOKIE}_1"])
     job = small_house.ask(room, "stylize", {"style": "wave"}, key)
     wait_for(lambda: job.state == "done")
     (told,) = client.get("/v/room").json()["jobs"]

@@ -69,6 +69,8 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path, method = scope["path"], scope["method"]
@@ -78,7 +80,10 @@ class Guard:
             await _answer(send, 421, "This server answers to its own address only.")
             return
         cookies = _cookies(headers.get("cookie", ""))
-        if self._mark is not None and not hmac.compare_digest(cookies.get(TOKEN_COOKIE, ""), self._mark):
+        # Browsers send cookies to every port of a host: two servers must not take each other's.
+        port = scope["server"][1]
+        known = cookies.get(f"{TOKEN_COOKIE}_{port}", "")
+        if self._mark is not None and not hmac.compare_digest(known, self._mark):
             await self._ask_for_token(scope, send)
             return
         if not (path == "/" or path.startswith(("/v/", *GRADIO))):
@@ -92,11 +97,11 @@ class Guard:
         if method not in ("GET", "HEAD") and asker not in ("same-origin", "none"):
             await _answer(send, 403, "That was asked from another site.")
             return
-        room = self._rooms.find(cookies.get(ROOM_COOKIE))
+        room = self._rooms.find(cookies.get(f"{ROOM_COOKIE}_{port}"))
         more: list[tuple[bytes, bytes]] = []
         if room is None and path == "/":
             room = self._rooms.new()
-            more = [_cookie(ROOM_COOKIE, room.key)]
+            more = [_cookie(f"{ROOM_COOKIE}_{port}", room.key)]
         scope.setdefault("state", {})["room"] = room
         await self._app(scope, receive if upload else _counted(receive), _with_headers(send, more))
 
@@ -104,7 +109,7 @@ class Guard:
         assert self._mark is not None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if given and hmac.compare_digest(_mark(given), self._mark):
-            where = [(b"location", b"/"), _cookie(TOKEN_COOKIE, self._mark)]
+            where = [(b"location", b"/"), _cookie(f"{TOKEN_COOKIE}_{scope['server'][1]}", self._mark)]
             await _answer(send, 303, "", where)
             return
         wrong = "<p>That was not it.</p>" if given else ""

@@ -287,6 +287,8 @@ WORDS = {
 """What is put behind the name of a clip to name what came of it."""
 
 
+TITLES = {"stylize": "Style"}
+"""Tabs that are not called as their verbs."""
 FLAGS = {"rate": "--fps", "form": "--as", "continue_": "--continue"}
 """Options that are called otherwise on the command line."""
 PAIRS = ("between",)
@@ -333,7 +335,8 @@ def _to_video(
     step = Step(verb, label, (clip.path,), output, options)
     line = command(verb, [clip.title], _named(verb, clip, suffix), options, told)
     work = Work((step,), asked.threads, result=output, before=before, fps=clip.facts["fps"])
-    return Plan(f"{verb.capitalize()} · {clip.title}", work, (line,), {"kind": "compare"})
+    title = TITLES.get(verb, verb.capitalize())
+    return Plan(f"{title} · {clip.title}", work, (line,), {"kind": "compare"})
 
 
 def _number(settings: Settings, name: str) -> float:

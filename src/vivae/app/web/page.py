@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from vivae import __version__
-from vivae.app.web.guard import ROOM_COOKIE
+from vivae.app.web.guard import room_of
 from vivae.app.web.house import House
 from vivae.errors import VivaeError
 from vivae.vae.zoo import list_models, styles
@@ -143,7 +143,7 @@ def _fill(
 
 def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Request) -> str:
     """Queue what is wished; the keys of the jobs. What cannot be done is said, and the rest is done."""
-    room = house.rooms.find(request.cookies.get(ROOM_COOKIE))
+    room = room_of(request.request.scope)
     if room is None:
         raise gr.Error("You were away for long: load the page anew.", print_exception=False)
     try:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from vivae.errors import InputError
 from vivae.media.source import CLIP_SUFFIXES
 
+MOST_ROOMS = 500
+"""From which on an empty one is closed for each that is opened."""
 SHOWN = 120
 """Characters of a file's name that are kept."""
 
@@ -146,6 +148,11 @@ class Rooms:
 
     def new(self) -> Room:
         """A room for somebody who has none."""
+        with self._lock:
+            empty = [room for room in self._rooms.values() if not room.clips]
+            many = len(self._rooms) >= MOST_ROOMS
+        if many and empty:
+            self.close(min(empty, key=lambda room: room.seen))
         folder = self.root / f"room-{secrets.token_hex(12)}"
         folder.mkdir(mode=0o700)
         room = Room(secrets.token_urlsafe(24), folder)
