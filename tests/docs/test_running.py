@@ -24,6 +24,7 @@ NOT_RUN = {
     "bench": "minutes to hours, and needs the evaluation clips",
     "tune": "several trainings",
     "demo": "two minutes; tests/app/test_demo.py runs it",
+    "serve": "does not end by itself; tests/app/web runs it",
     "train": "only the smallest recipe, and of it two steps",
 }
 RUN_AFTER_ALL = ("train recipes/tiny.yaml", "train tiny")

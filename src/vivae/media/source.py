@@ -24,9 +24,6 @@ from vivae.errors import FormatError, InputError
 
 _IMAGES = "png jpg jpeg bmp tif tiff webp ppm pgm pnm pbm tga jp2 exr dpx qoi jxl avif heic"
 IMAGE_SUFFIXES = frozenset(f".{kind}" for kind in _IMAGES.split())
-_CLIPS = "mp4 mkv webm avi mov m4v mpg mpeg ts mts wmv flv ogv y4m 3gp gif png jpg jpeg bmp webp tif tiff"
-CLIP_SUFFIXES = frozenset(f".{kind}" for kind in _CLIPS.split())
-"""Of the files in a folder, those that are taken for videos and images."""
 DEFAULT_IMAGE_FPS = Fraction(25)
 MAX_SIDE = 16384
 

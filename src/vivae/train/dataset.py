@@ -23,12 +23,28 @@ from numpy.typing import NDArray
 
 from vivae.errors import InputError, VivaeError
 from vivae.media import PACKED_CHANNELS, Frame, VideoInfo, atomic_path, open_video, pack, probe
-from vivae.media.source import CLIP_SUFFIXES
 from vivae.train.cleaning import LOOK, Cleaner, is_copy
 from vivae.train.recipe import DataSettings
 
 logger = logging.getLogger(__name__)
 
+VIDEOS = (
+    ".mp4",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mov",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".ogv",
+)
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+SUFFIXES = frozenset((*VIDEOS, ".y4m", ".3gp", ".gif", *IMAGES))
 STILL_FRAMES = 64
 """An image trains as a still scene of so many frames."""
 GAP_SECONDS = 1.0
@@ -127,7 +143,7 @@ def find_clips(folder: str | os.PathLike[str]) -> list[Path]:
     found = [
         path
         for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in CLIP_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
     if not found:
         raise InputError(f"{root} holds no videos or images to train on")

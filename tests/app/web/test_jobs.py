@@ -12,6 +12,7 @@ from tests.app.web.conftest import wait_for
 from vivae.app.web.jobs import Job, Jobs
 from vivae.app.web.worker import Done, Progress
 from vivae.errors import InputError
+from vivae.media import probe
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,15 @@ def test_a_broken_upload_is_one_sentence_without_our_paths(enter, house, tmp_pat
     assert str(room.folder) not in clip.told
     assert "\n" not in clip.told
     assert not clip.path.exists()
+
+
+def test_a_file_that_breaks_off_is_shown_as_far_as_it_goes_or_it_is_said_why_not(enter, lossless, tmp_path):
+    cut_off = tmp_path / "cut.mkv"
+    cut_off.write_bytes(lossless.read_bytes()[: lossless.stat().st_size // 2])
+    (clip,) = enter(cut_off).clips.values()
+    wait_for(lambda: clip.view or clip.told)
+    assert clip.view is None or probe(clip.view).estimated_frames < 25
+    assert "\n" not in clip.told
 
 
 def test_a_list_that_names_other_files_gives_none_of_them(enter, street, tmp_path):

@@ -168,6 +168,9 @@ def test_detection_learns_and_scores(house, enter, street):
         "vivae detect fit usual.mp4 -o today-watched.safetensors --model none",
         "vivae detect score today-watched.safetensors today.mp4 -o today-watched.csv --report",
     )
+    page = (job.folder / "result.html").read_text("utf-8")
+    assert "today.mp4" in page
+    assert room.clips[today].path.name not in page
     assert json.loads((job.folder / "result.events.json").read_text())["events"] is not None
 
 

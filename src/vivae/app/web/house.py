@@ -6,6 +6,7 @@ Every problem is a VivaeError with a sentence for the visitor.
 import logging
 import os
 import secrets
+import shutil
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ class House:
         try:
             plan = OFFERS[verb](asked)
         except BaseException:
-            folder.rmdir() if not any(folder.iterdir()) else None
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         names = {str(each.path): each.title for each in room.clips.values()} | {f"{folder}{os.sep}": ""}
         whole = clip.facts["frames"] if clip else int(settings.get("frames") or 1)
@@ -279,9 +280,11 @@ def _looked_at(clip: Clip, job: Job, message: Message) -> None:
         clip.state = "ready"
     elif isinstance(message, Done):
         clip.view = message.views["view"]
-    elif clip.state == "checking":
-        clip.state, clip.told = "refused", job.error
-        clip.path.unlink(missing_ok=True)
+    else:
+        clip.told = job.error
+        if clip.state == "checking":
+            clip.state = "refused"
+            clip.path.unlink(missing_ok=True)
 
 
 def _zipped(folder: Path) -> Path:

@@ -239,7 +239,13 @@ def detect(asked: Asked) -> Plan:
     work = Work(
         (
             Step("detect_fit", "learning what is usual", (normal,), model, fit),
-            Step("detect_score", "looking for what is not", (model, clip.path), scores, score),
+            Step(
+                "detect_score",
+                "looking for what is not",
+                (model, clip.path),
+                scores,
+                {**score, "name": clip.title},
+            ),
         ),
         asked.threads,
     )
@@ -261,7 +267,8 @@ def report(asked: Asked) -> Plan:
         options["summary"] = float(settings["summary"])
     options |= asked.span
     output = asked.folder / "result.html"
-    work = Work((Step("report", "looking it over", (clip.path,), output, options),), asked.threads)
+    step = Step("report", "looking it over", (clip.path,), output, {**options, "name": clip.title})
+    work = Work((step,), asked.threads)
     line = command("report", [clip.title], _named("report", clip, ".html"), options)
     return Plan(f"Report · {clip.title}", work, (line,), {"kind": "page", "page": output.name})
 

@@ -4,6 +4,7 @@ A button sends the settings of its tab, and what the parts know: which clips, wh
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -143,13 +144,15 @@ def _fill(
 
 def _ask(house: House, verb: str, settings: Settings, wish: str, request: gr.Request) -> str:
     """Queue what is wished; the keys of the jobs. What cannot be done is said, and the rest is done."""
-    room = room_of(request.request.scope)
+    room = room_of(request.request.scope) if request.request is not None else None
     if room is None:
         raise gr.Error("You were away for long: load the page anew.", print_exception=False)
     try:
         told = json.loads(wish)
         clips: Sequence[str | None] = [str(key) for key in told["clips"]] or [None]
         preview = None if told["preview"] is None else float(told["preview"])
+        if preview is not None and not math.isfinite(preview):
+            raise ValueError("no time")
         points = list(map(dict, told["points"]))
         picks = told["picks"]
         settings |= {

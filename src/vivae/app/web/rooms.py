@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vivae.errors import InputError
-from vivae.media.source import CLIP_SUFFIXES
+from vivae.train.dataset import SUFFIXES
 
 MOST_ROOMS = 500
 """From which on an empty one is closed for each that is opened."""
@@ -94,7 +94,7 @@ class Room:
             raise InputError(f"there are {limits.clips} files here already: remove one first")
         title = shown_name(name)
         suffix = Path(title).suffix.lower()
-        if suffix not in CLIP_SUFFIXES:
+        if suffix not in SUFFIXES:
             raise InputError(
                 f"'{title}' is of no kind that is known here: give a video (.mp4, .mkv, .mov, ...) or an image"
             )

@@ -28,7 +28,7 @@ const vivaeBench = {
     }
     if (this.shown && this.shown.job && !this.room.jobs.some(job => job.key === this.shown.job)) this.show(null);
     this.draw();
-    const busy = this.room.clips.some(clip => clip.state === "checking" || clip.busy || (clip.state === "ready" && !clip.viewable))
+    const busy = this.room.clips.some(clip => clip.state === "checking" || clip.busy || (clip.state === "ready" && !clip.viewable && !clip.told))
       || this.room.jobs.some(job => job.state === "running" || job.state === "waiting");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.poll(), this.lost ? 5000 : busy ? 500 : 4000);
@@ -51,8 +51,8 @@ const vivaeBench = {
   },
   /* What Gradio's buttons bring back: the keys of the jobs. */
   asked(keys) {
-    if (keys) this.show({ job: keys.split(" ")[0] });
-    this.poll();
+    const come = () => document.querySelector(".vv-viewer")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
+    if (keys) { this.show({ job: keys.split(" ")[0] }); this.poll().then(come); } else this.poll();
   },
   enter(tab) { this.tab = tab; this.draw(); },
   use(tool) { this.tool = tool; this.draw(); },
@@ -95,7 +95,7 @@ const vivaeBench = {
 document.addEventListener("vivae:seen", event => { vivaeBench.seen = event.detail; vivaeBench.draw(); });
 
 const BENCH = {};
-const bytesOf = count => count >= 1e9 ? (count / 1e9).toFixed(2) + " GB" : count >= 1e6 ? (count / 1e6).toFixed(1) + " MB" : Math.max(1, Math.round(count / 1e3)) + " kB";
+const bytesOf = count => count >= 1e9 ? (count / 1e9).toFixed(2) + " GB" : count >= 1e6 ? (count / 1e6).toFixed(count >= 1e8 ? 0 : 1) + " MB" : Math.max(1, Math.round(count / 1e3)) + " kB";
 const lengthOf = seconds => {
   if (seconds < 1) return "a moment";
   if (seconds < 100) return Math.round(seconds) + " s";

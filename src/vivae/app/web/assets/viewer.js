@@ -35,7 +35,7 @@ BENCH.viewer = (root, bench) => {
     if (!clip.viewable && waiting) {
       const busy = clip.busy;
       waiting.bar.style.setProperty("--share", busy && busy.total ? busy.done / busy.total : 0);
-      write(waiting.words, "A copy that browsers can play is being made. You can start work already.");
+      write(waiting.words, clip.told ? `It cannot be shown: ${clip.told}` : "A copy that browsers can play is being made. You can start work already.");
     }
     const source = inner && inner.contentWindow && inner.contentWindow.vivaeSource;
     const wanted = bench.tab === "segment" && ["point", "box"].includes(bench.tool) ? bench.tool : "watch";
