@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vivae.app.demo import demo as demo
     from vivae.app.detecting import detect_score as detect_score
     from vivae.app.doctor import doctor as doctor
+    from vivae.app.serve import serve as serve
     from vivae.app.training import train as train
     from vivae.app.tuning import tune as tune
     from vivae.app.video_report import report as report
@@ -78,6 +79,7 @@ _PLACES = {
     "stylize": "vivae.tasks.stylize",
     "report": "vivae.app.video_report",
     "search": "vivae.tasks.search",
+    "serve": "vivae.app.serve",
     "segment": "vivae.tasks.segment",
     "shots": "vivae.tasks.shots",
     "train": "vivae.train",

@@ -17,6 +17,7 @@ from vivae.app import (
     cli_export,
     cli_generate,
     cli_segment,
+    cli_serve,
     cli_stylize,
     cli_understand,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "cli_export",
     "cli_generate",
     "cli_segment",
+    "cli_serve",
     "cli_stylize",
     "cli_understand",
 ]

@@ -306,7 +306,7 @@ def _finish(
     if isinstance(trained, generate_lesson.Taught):
         trained = trained.generator  # a critic has done its work
     assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter)
-    if isinstance(trained, VideoVAE):
+    if isinstance(trained, VideoVAE) and dataset is not None:
         notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
