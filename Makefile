@@ -11,13 +11,14 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format wheel clean
+.PHONY: help demo test lint format docs wheel clean
 
 help:
 	@echo 'make demo    the tour on a real clip; ends in demo/report.html'
 	@echo 'make test    lint, types and tests, as in continuous integration'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make format  let ruff rewrite what it can'
+	@echo 'make docs    build the site into build/site; fails on any dead link'
 	@echo 'make wheel   build dist/vivae-*.whl'
 	@echo 'make clean   remove the environment and everything that was built'
 
@@ -35,6 +36,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'Read it with: $(BIN)/python -m http.server --directory build/site'
 
 wheel: $(READY)
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

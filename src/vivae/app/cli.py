@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_cluster, cli_detect, cli_enhance, cli_export, cli_stylize, cli_understand
+from vivae.app import (
+    cli_bench,
+    cli_cluster,
+    cli_detect,
+    cli_enhance,
+    cli_export,
+    cli_generate,
+    cli_segment,
+    cli_serve,
+    cli_stylize,
+    cli_understand,
+)
 from vivae.app.archive import accept_archives, train_with_ray
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
@@ -42,6 +53,9 @@ __all__ = [
     "cli_detect",
     "cli_enhance",
     "cli_export",
+    "cli_generate",
+    "cli_segment",
+    "cli_serve",
     "cli_stylize",
     "cli_understand",
 ]
@@ -256,6 +270,13 @@ def compress(
             "--roi", metavar="MASKS", help="Layered: bits for what these masks show; the rest is calmed."
         ),
     ] = None,
+    grain: Annotated[
+        bool,
+        typer.Option(
+            "--grain",
+            help="Layered: noise is taken out, and described for players to put grain like it back.",
+        ),
+    ] = False,
     key_interval: Annotated[
         int | None,
         typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
@@ -283,6 +304,7 @@ def compress(
                 codec=codec,
                 speed=speed,
                 roi=roi,
+                grain=grain,
                 key_interval=key_interval,
                 model=model,
                 threads=threads,
@@ -298,7 +320,9 @@ def compress(
 
 @app.command()
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .vva file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="What `vivae compress` wrote: an AV1 video, or a .vva file.")
+    ],
     output: Output,
     best_effort: Annotated[
         bool, typer.Option("--best-effort", help="Of a damaged file, write the frames before the damage.")
@@ -314,7 +338,7 @@ def decompress(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a video of a .vva file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
+    """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, or a folder of PNG."""
     with Session(as_json) as session:
         session.show(
             vivae.decompress(

@@ -38,6 +38,14 @@ from vivae.errors import Interrupted, VivaeError
 DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEBUG_VARIABLE = "VIVAE_DEBUG"
 
+_PLAIN_WORDS = {
+    "Input should be a valid number, unable to parse string as a number": "that is not a number",
+    "Input should be a valid integer, unable to parse string as an integer": "that is not a whole number",
+    "Input should be": "it must be",
+    "(Possible options: ": "(did you mean ",
+}
+"""What typer says of wrong values, for people who do not program."""
+
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -203,10 +211,10 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
         code = app(arguments, standalone_mode=False, prog_name="vivae")
         return code if isinstance(code, int) else DONE
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        help_for = f"; see {context.command_path} --help" if context else ""
         if message := error.format_message().rstrip("."):  # empty where `vivae` alone has printed its help
-            _say(message + help_for)
+            for jargon, words in _PLAIN_WORDS.items():
+                message = message.replace(jargon, words)
+            _say(message + _advice(getattr(error, "ctx", None)))
         return BAD_INPUT
     except Interrupted as error:
         _say(str(error))
@@ -230,6 +238,16 @@ def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
             f"({Path(place.filename).name}:{place.lineno}). Run it again with --debug for the details to report."
         )
         return FAULT
+
+
+def _advice(context: Any) -> str:
+    """Where to read on after a usage error, and how the verb is used."""
+    if context is None:
+        return ""
+    from vivae.app.verbs import example_of
+
+    example = example_of(context.command)
+    return f"; see {context.command_path} --help" + (f", or try: {example}" if example else "")
 
 
 def debugging() -> bool:

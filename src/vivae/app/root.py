@@ -5,15 +5,21 @@ from typing import Annotated
 import typer
 
 import vivae
+from vivae.app.verbs import Verbs
 
 app = typer.Typer(
+    cls=Verbs,
     help="Video through variational autoencoders: train, compress, enhance and more, on an ordinary CPU.",
     no_args_is_help=True,
+    epilog="Start with `vivae demo`. Every verb has a `--help` of its own, with an example.",
+    rich_markup_mode="markdown",  # where brackets are brackets: `[default: 50]`
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bench = typer.Typer(help="Measure, and write raw points and tables.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure, and write raw points and tables.", no_args_is_help=True, rich_markup_mode="markdown"
+)
 app.add_typer(bench, name="bench")
 
 

@@ -30,19 +30,20 @@ Watch = Callable[[str, int, int], None]
 Follow = Callable[[str, str, int, int | None], None]
 """follow(place, name of the file, frames done, frames in all)."""
 
-SUFFIXES = {
+SUFFIXES: dict[str, str | None] = {
     "compress": "",
     "decompress": "",
     "enhance": "",
     "stylize": "",
     "reconstruct": "",
-    "segment": "",
+    "segment": None,
     "encode": ".safetensors",
     "shots": ".csv",
     "report": ".html",
     "detect score": ".csv",
 }
-"""The verbs that work on archives, and how their results end; empty: as the source, where that can be written."""
+"""The verbs that work on archives, and how their results end. Empty: as the source, where that can be written. None: as a folder
+of images, except for an overlay, which is a video."""
 VIDEO_RESULTS = (".mp4", ".mkv", ".webm")
 _LEFTOVER = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.part(\..+)?")
 """Names of what `vivae.media.atomic` and the verbs write beside a result until it is whole."""
@@ -141,7 +142,7 @@ def run_batch(
     items = find_items(sources, leave_out=folder)
     began = time.monotonic()
     with Manifest(folder, verb) as manifest:
-        run = _Run(manifest, folder, items, _suffix_of(verb, suffix), follow)
+        run = _Run(manifest, folder, items, _suffix_of(verb, suffix, settings), follow)
         run.start(as_text(settings), force=force, named=verb in NAMED)
         watch(f"{verb}: {len(items)} files", run.settled, len(items))
         try:
@@ -372,8 +373,12 @@ def _is_done(before: Row | None, row: Row) -> bool:
         return False
 
 
-def _suffix_of(verb: str, chosen: str | None) -> Callable[[Item], str]:
+def _suffix_of(verb: str, chosen: str | None, settings: Mapping[str, Any]) -> Callable[[Item], str]:
     usual = SUFFIXES[verb] if chosen is None else chosen
+    if usual is None:
+        if settings.get("options", {}).get("form") != "overlay":
+            return lambda item: ""
+        usual = ""
     if usual and not usual.startswith("."):
         raise InputError(f"a suffix begins with a point: .{usual}")
 

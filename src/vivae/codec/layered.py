@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vivae.codec.ahead import Piece, code_piece, helpers, pieces_of, probe_piece, wanted
-from vivae.codec.choose import Setting, best_coding, effort_of
+from vivae.codec.choose import Effort, Setting, best_coding, effort_of
 from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
+from vivae.codec.grain import Grain, with_grain
 from vivae.codec.layer import write_layer
 from vivae.codec.obu import configuration_of, with_metadata
 from vivae.codec.plan import ShotProbes, allocated, meter
@@ -69,6 +70,8 @@ class LayeredJob:
     start: float | None = None
     end: float | None = None
     prepare: Prepare = iter
+    grain: Grain | None = None
+    """What players are to put back; bases are of full size then, for grain is made at the size that is coded."""
     progress: Callable[[int, int | None], None] = lambda done, total: None
     method: str = "with the layered codec"
     sampled: int = SAMPLES * SAMPLE_FRAMES
@@ -122,7 +125,7 @@ class LayeredJob:
                 spent += coded.bits // 8
                 if writer is None:
                     writer = stack.enter_context(self._writer(part, shot.picture, coded))
-                for packet in packets_of(shot, coded):
+                for packet in packets_of(shot, coded, self.grain):
                     writer.write(packet)
                 done = shot.first + len(shot)
                 end = sum(shot.times[-1])
@@ -135,7 +138,7 @@ class LayeredJob:
         name = wanted(shot.first, len(shot), setting, depth)
         coded = self.store.get(name)
         if coded is None:
-            effort = effort_of(self.speed)
+            effort = self._effort()
             coded = best_coding(shot, setting, effort, self.model, depth=depth, threads=self.threads)
             self.store.put(name, coded)
         return coded
@@ -146,7 +149,7 @@ class LayeredJob:
             return []
         if pieces := self._pieces_for_helpers(crf):
             return self._planned_with_helpers(crf, pieces)
-        effort, quality = effort_of(self.speed), meter()
+        effort, quality = self._effort(), meter()
         menus = []
         for shot in self._shots():
             if shot.last and not shot.first:
@@ -159,6 +162,10 @@ class LayeredJob:
             done = shot.first + len(shot)
             self.progress(done, max(done, self.frames))
         return allocated(menus)
+
+    def _effort(self) -> Effort:
+        effort = effort_of(self.speed)
+        return effort if self.grain is None else replace(effort, shrinks=())
 
     def _planned_with_helpers(self, crf: float, pieces: list[Piece]) -> list[Setting]:
         help_with = helpers()
@@ -226,9 +233,10 @@ def _picture(frame: Frame, info: VideoInfo) -> Picture:
     return Picture(frame.width, frame.height, info.fps, frame.color, info.sar)
 
 
-def packets_of(shot: Shot, coded: Coded) -> Iterator[CodedPacket]:
-    """A coded shot as packets at its times; the first carries the layer."""
-    for unit in coded.units:
+def packets_of(shot: Shot, coded: Coded, grain: Grain | None = None) -> Iterator[CodedPacket]:
+    """A coded shot as packets at its times; the first carries the layer. grain: for players to put back."""
+    units = coded.units if grain is None else with_grain(coded.units, grain, seed=shot.first)
+    for unit in units:
         time, duration = shot.times[unit.position]
         data = unit.data
         if unit.key and coded.layer is not None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vivae.codec.bits import BitReader
 from vivae.codec.fields import Cursor, Whole
 from vivae.errors import FormatError, InputError
 
@@ -29,7 +30,8 @@ MAX_PAYLOAD = 1 << 20
 """Bytes of a record at most: far more than any needs, and nothing that strains a player."""
 
 # OBU types (section 6.2.2).
-_SEQUENCE_HEADER, _TEMPORAL_DELIMITER, _METADATA = 1, 2, 5
+SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
+_METADATA = 5
 _PICTURES = frozenset([3, 4, 6, 7, 8])  # frame headers, frames, tile groups and lists
 _T35 = 4
 _COUNTRY = b"\xff\xff"
@@ -38,7 +40,7 @@ _LEB128 = Whole(0, (1 << 32) - 1)
 _NAME = "an AV1 temporal unit"
 
 
-class _Obu(NamedTuple):
+class Obu(NamedTuple):
     kind: int
     whole: bytes
     """With header and size."""
@@ -63,7 +65,7 @@ def with_metadata(unit: bytes, payload: bytes) -> bytes:
     """
     if len(payload) > MAX_PAYLOAD:
         raise InputError(f"a record of {len(payload)} bytes is too long for an AV1 stream: {MAX_PAYLOAD} fit")
-    obus = [obu for obu in _obus(unit) if not _is_ours(obu)]
+    obus = [obu for obu in obus_of(unit) if not _is_ours(obu)]
     place = next((i for i, obu in enumerate(obus) if obu.kind in _PICTURES), None)
     if place is None:
         raise FormatError(f"{_NAME} is damaged: it holds no frame")
@@ -74,17 +76,17 @@ def with_metadata(unit: bytes, payload: bytes) -> bytes:
 
 def without_metadata(unit: bytes) -> bytes:
     """The temporal unit without our records, intact or not; others' metadata stay. Raises FormatError."""
-    return b"".join(obu.whole for obu in _obus(unit) if not _is_ours(obu))
+    return b"".join(obu.whole for obu in obus_of(unit) if not _is_ours(obu))
 
 
 def has_metadata(unit: bytes) -> bool:
     """Whether a record of ours is there, intact or not. Raises FormatError if the bytes are no temporal unit."""
-    return any(map(_is_ours, _obus(unit)))
+    return any(map(_is_ours, obus_of(unit)))
 
 
 def metadata_of(unit: bytes) -> list[bytes]:
     """The payloads of our records; none in a stream that carries none. Raises FormatError where one is damaged."""
-    return [_payload(obu.body) for obu in _obus(unit) if _is_ours(obu)]
+    return [_payload(obu.body) for obu in obus_of(unit) if _is_ours(obu)]
 
 
 def configuration_of(unit: bytes) -> bytes:
@@ -92,10 +94,10 @@ def configuration_of(unit: bytes) -> bytes:
 
     Raises FormatError where the unit has none: only key frames do.
     """
-    header = next((obu for obu in _obus(unit) if obu.kind == _SEQUENCE_HEADER), None)
+    header = next((obu for obu in obus_of(unit) if obu.kind == SEQUENCE_HEADER), None)
     if header is None:
         raise FormatError(f"{_NAME} does not begin a stream: it holds no sequence header")
-    return bytes([_SEQUENCE_HEADER << 3 | 2]) + _LEB128.write(len(header.body)) + header.body
+    return bytes([SEQUENCE_HEADER << 3 | 2]) + _LEB128.write(len(header.body)) + header.body
 
 
 def sequence_header_of(unit: bytes) -> SequenceHeader | None:
@@ -103,13 +105,13 @@ def sequence_header_of(unit: bytes) -> SequenceHeader | None:
 
     Raises FormatError where it is damaged.
     """
-    for obu in _obus(unit):
-        if obu.kind == _SEQUENCE_HEADER:
-            return _sequence_header(_Bits(obu.body))
+    for obu in obus_of(unit):
+        if obu.kind == SEQUENCE_HEADER:
+            return _sequence_header(BitReader(obu.body, "an AV1 sequence header"))
     return None
 
 
-def _obus(unit: bytes) -> Iterator[_Obu]:
+def obus_of(unit: bytes) -> Iterator[Obu]:
     """The units in order (sections 5.3.1 to 5.3.3). The last may leave its size out, as in ISO and Matroska files."""
     cursor = Cursor(unit, _NAME)
     while cursor.left:
@@ -121,10 +123,10 @@ def _obus(unit: bytes) -> Iterator[_Obu]:
             cursor.take(1)  # the extension: which layer of a layered stream
         size = _LEB128.read(cursor) if header & 0x02 else cursor.left
         body = cursor.take(size)
-        yield _Obu(header >> 3 & 15, unit[begin : len(unit) - cursor.left], body)
+        yield Obu(header >> 3 & 15, unit[begin : len(unit) - cursor.left], body)
 
 
-def _is_ours(obu: _Obu) -> bool:
+def _is_ours(obu: Obu) -> bool:
     return obu.kind == _METADATA and obu.body.startswith(_MARK)
 
 
@@ -146,28 +148,7 @@ def _check(payload: bytes) -> bytes:
     return zlib.crc32(payload).to_bytes(4, "little")
 
 
-class _Bits:
-    """Reads bits, the most significant first (section 4.10.2)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def take(self, count: int) -> int:
-        if count > self._left:
-            raise FormatError("an AV1 sequence header is damaged: it ends too early")
-        self._left -= count
-        return self._value >> self._left & ((1 << count) - 1)
-
-    def variable(self) -> int:
-        """The code uvlc() (section 4.10.3)."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << 32) - 1 if zeros >= 32 else self.take(zeros) + (1 << zeros) - 1
-
-
-def _sequence_header(bits: _Bits) -> SequenceHeader:
+def _sequence_header(bits: BitReader) -> SequenceHeader:
     """Section 5.5.1, up to the bit depth, which comes last of what is wanted."""
     profile = bits.take(3)
     bits.take(1)  # still_picture
@@ -188,7 +169,7 @@ def _sequence_header(bits: _Bits) -> SequenceHeader:
     return SequenceHeader(width, height, 12 if high and profile == 2 and bits.take(1) else 10 if high else 8)
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: BitReader) -> None:
     """Sections 5.5.1, 5.5.3, 5.5.4 and 5.5.5."""
     delay_bits = 0
     if bits.take(1):  # timing_info_present_flag
@@ -209,7 +190,7 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.take(4)
 
 
-def _skip_tools(bits: _Bits) -> None:
+def _skip_tools(bits: BitReader) -> None:
     bits.take(4)  # inter-intra and masked compound, warped motion, dual filter
     order_hint = bits.take(1)
     if order_hint:

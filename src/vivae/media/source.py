@@ -5,6 +5,7 @@ Only local files are opened, also where a file refers to others (playlists): FFm
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import re
@@ -64,7 +65,17 @@ def find_source(path: str | os.PathLike[str]) -> Source:
             return Source(given, _numbered(files), sequence=True)
         what = "matches several files that are not all images" if files else "matches no file"
         raise InputError(f"'{path}' {what}: give one video, or images of one clip")
-    raise InputError(f"'{path}' does not exist: check the name")
+    raise InputError(f"'{path}' does not exist: {_hint(given)}")
+
+
+def _hint(missing: Path) -> str:
+    """What may have been meant by the name of a file that is not there."""
+    try:
+        names = {other.name.lower(): other for other in missing.parent.iterdir()}
+    except OSError:
+        return f"there is no folder '{missing.parent}'"
+    near = difflib.get_close_matches(missing.name.lower(), names, n=1, cutoff=0.75)
+    return f"did you mean '{names[near[0]]}'?" if near else "check the name"
 
 
 @contextmanager

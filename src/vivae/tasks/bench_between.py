@@ -1,6 +1,7 @@
 """Frames between others measured: every second frame is left out, found again, and compared with what it was."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -16,16 +17,17 @@ from vivae.vae.motion import Motion
 def between(wanted: BenchClip, frames: int, middle: Enhancer) -> Record:
     """PSNR-YUV in dB of the frames that were left out, by each method."""
     clip = wanted.load(frames)
-    interpolator, motion = Interpolator(middle), Motion()
+    interpolator = Interpolator(middle)
 
-    def warped(before: Planes, after: Planes) -> Planes:
+    def warped(motion: Motion, before: Planes, after: Planes) -> Planes:
         height, width = before[0].shape
         met = met_half_way(motion, evened(pack(before)), evened(pack(after))).present
         return unpack(met[:, : -(-height // 4), : -(-width // 4)], height, width)
 
     methods: dict[str, Callable[[Planes, Planes], Planes]] = {
         "mean of the two": _mean,
-        "moved by DIS flow": warped,
+        "moved by DIS flow, fast": partial(warped, Motion()),
+        "moved by DIS flow, medium": partial(warped, Motion("medium")),
         "vivae": interpolator.between,
     }
     scores: dict[str, list[float]] = {name: [] for name in methods}

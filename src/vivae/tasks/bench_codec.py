@@ -23,6 +23,7 @@ from vivae.measure.peers import PEERS, encode
 from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
+from vivae.tasks.bench_grain import grain, grain_table
 from vivae.tasks.bench_images import images
 from vivae.tasks.bench_roi import roi
 from vivae.tasks.bench_shots import multishot, shot_cells
@@ -31,7 +32,7 @@ from vivae.vae.zoo import load_enhancer
 
 VERSION = 1
 """Of the way figures are taken: raise it, and old records are taken again."""
-PARTS = ("curves", "multishot", "images", "roi", "domain")
+PARTS = ("curves", "multishot", "images", "roi", "grain", "domain")
 LADDER = (25, 33, 41, 49, 56, 62)
 HD_LADDER = (49, 52, 55, 58, 61, 63)
 OURS = "vivae"
@@ -90,6 +91,9 @@ def bench_codec(
         if clip.name in bench.DAVIS_CLIPS:
             measure = partial(roi, clip, frames, speed, model, threads)
             jobs.append(("roi", clip.name, partial(own_records.get, f"roi-{clip.name}", clip.path, measure)))
+    for clip in chosen if "grain" in wanted else ():
+        measure = partial(grain, clip, frames, speed, threads)
+        jobs.append(("grain", clip.name, partial(own_records.get, f"grain-{clip.name}", clip.path, measure)))
     for camera in watched if "domain" in wanted else ():
         measure = partial(_domain, camera, minutes, threads, progress)
         key = f"domain-{camera.name}-{minutes:g}"
@@ -240,6 +244,8 @@ def tables(result: Record) -> str:
         rows = {name: [found["rate_percent"], found["overlap"]] for name, found in result["roi"].items()}
         parts.append(f"## With --roi: rate at equal PSNR-YUV inside the object against {SAME}, per cent\n")
         parts.append(bench.markdown_table(["clip", "rate", "overlap"], rows, (1, 2)))
+    if result.get("grain"):
+        parts.append(grain_table(result["grain"]))
     if result.get("domain"):
         rows = {
             name: [

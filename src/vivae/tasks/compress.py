@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,14 +20,16 @@ from vivae.codec.side import read_side, write_side
 from vivae.codec.store import ShotStore
 from vivae.codec.unlayered import Models, decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError, VivaeError
-from vivae.media import VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
+from vivae.media import Frame, VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
 from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import read_masks
 from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.familiar import check_familiar
+from vivae.tasks.graining import Grained, find_grain
 from vivae.tasks.perceived import encode_to_vmaf
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer, load_model
+from vivae.vae.zoo import list_models, load_enhancer, load_model, notes_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ def compress(
     codec: str | None = None,
     speed: int | None = None,
     roi: str | os.PathLike[str] | None = None,
+    grain: bool = False,
     model: str | Path | None = None,
     key_interval: int | None = None,
     threads: int | None = None,
@@ -72,6 +75,8 @@ def compress(
     speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
     roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
     that is coded; around it the background is calmed before coding, so that its bits go to the object.
+    grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
+    like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
     model: a VAE for the latent codec, an up-scaler for the layered one. start, end: seconds.
     tell: called with a sentence about the size and time to expect, before the work starts.
@@ -98,10 +103,12 @@ def compress(
     ):
         info = probe(src)
         frames = expected_frames(info, start, end)
+        reached: dict[str, float] = {}
         job: Job
         kept: Kept | None = None
         if codec == "latent":
-            for name, value in (("speed", speed), ("roi", roi), ("target_vmaf", target_vmaf)):
+            layered = (("speed", speed), ("roi", roi), ("target_vmaf", target_vmaf), ("grain", grain or None))
+            for name, value in layered:
                 if value is not None:
                     raise InputError(
                         f"the latent codec knows no {name}: leave it out, or choose the layered codec"
@@ -110,6 +117,7 @@ def compress(
             if interval < 1:
                 raise InputError(f"the key interval must be at least 1 frame, not {interval}")
             vae = load_model(model or "base", device=device)
+            check_familiar(src, vae, notes_of(model or "base"), start)
             side = Path(room) / "side.mkv"
             carried = side if write_side(src, side, start, end) else None
             job = SourceEncoder(src, vae, start, end, interval, carried, info, frames, progress)
@@ -121,17 +129,23 @@ def compress(
             if not 0 <= speed <= 10:
                 raise InputError(f"speed must lie between 0 and 10, not at {speed}")
             enhancer = load_enhancer(model or "upscale", device=device)
+            grained: Grained | None = None
+            if grain:
+                grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)
             # What an interrupted run has finished is found under the same circumstances.
             kept = Kept(
                 Path(dst).absolute().parent / f".{Path(dst).name}.vivae",
-                f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} {roi and file_mark(roi)}",
+                f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
+                f"{roi and file_mark(roi)} {None if grained is None else grained.noise}",
             )
             job = LayeredJob(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
-                start=start, end=end, prepare=_prepared(roi, info), progress=progress,
+                start=start, end=end, prepare=_prepared(roi, info, grained), progress=progress,
+                grain=None if grained is None else grained.grain,
             )  # fmt: skip
             name = enhancer.config.name
-        reached: dict[str, float] = {}
+            if grained is not None:
+                reached["noise"] = round(grained.noise, 2)
         try:
             if target_vmaf is not None:
                 assert isinstance(job, LayeredJob)
@@ -296,10 +310,38 @@ def _expected(job: Job, target: Target, frames: int) -> str:
     return f"{frames} frames: about {size / 1e6:.2g} MB of pictures, in about {length}."
 
 
-def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo) -> Prepare:
-    if roi is None:
+def _grained(
+    src: str | os.PathLike[str],
+    info: VideoInfo,
+    model: Enhancer,
+    start: float | None,
+    end: float | None,
+    target_vmaf: float | None,
+    device: str,
+    tell: Callable[[str], None],
+) -> Grained | None:
+    if target_vmaf is not None:
+        raise InputError("grain that players make anew has no VMAF: give another target with grain")
+    if model.config.scene_size is not None:
+        raise InputError("a camera's own model and grain exclude each other: leave one of them out")
+    found = find_grain(src, info, load_enhancer("enhance", device=device), start, end)
+    tell(
+        "There is hardly any noise: it is coded as it is."
+        if found is None
+        else f"Noise {found.noise:.1f} of 255 is taken out, and grain like it is left to players to put back."
+    )
+    return found
+
+
+def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo, grained: Grained | None) -> Prepare:
+    if roi is None and grained is None:
         return iter
-    return lambda frames: calmed(frames, read_masks(roi, info.width, info.height))
+
+    def prepared(frames: Iterable[Frame]) -> Iterator[Frame]:
+        clean = iter(frames) if grained is None else grained.denoised(frames)
+        return clean if roi is None else calmed(clean, read_masks(roi, info.width, info.height))
+
+    return prepared
 
 
 def _room_for(dst: str | os.PathLike[str], folder: Path | None) -> "TemporaryDirectory[str]":

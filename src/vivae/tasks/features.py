@@ -27,10 +27,11 @@ from vivae.errors import FormatError, InputError, ModelMismatch
 from vivae.media import ColorInfo, Frame, VideoReader, atomic_path, open_video, open_writer
 from vivae.media.source import MAX_SIDE
 from vivae.tasks.common import Progress, expected_frames, kept_channels, no_progress, unit_quality
+from vivae.tasks.familiar import check_familiar
 from vivae.vae.model import VideoVAE
 from vivae.vae.onnx_runtime import Runtime, in_runtime
 from vivae.vae.stream import Layout, StreamDecoder, encode_stream, latent_array
-from vivae.vae.zoo import load_model
+from vivae.vae.zoo import load_model, notes_of
 
 _HEADER_BYTES = 8192
 """Room kept at the front of the file for the header, which is only known at the end; the rest of it stays blank."""
@@ -86,6 +87,7 @@ def encode(
         raise InputError(f"latents are written to a .safetensors file, not to '{dst}'")
     level = unit_quality(quality)
     vae = in_runtime(load_model(model, device=device), runtime)
+    check_familiar(src, vae, notes_of(model), start)
     kept = kept_channels(vae.config, channels)
     with open_video(src, start=start, end=end) as reader, atomic_path(dst, force) as part:
         total = expected_frames(reader.info, start, end)

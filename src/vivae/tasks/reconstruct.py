@@ -8,9 +8,10 @@ from typing import Any
 from vivae.measure.quality import ClipMeter
 from vivae.media import open_video, open_writer
 from vivae.tasks.common import Progress, expected_frames, kept_channels, no_progress, unit_quality
+from vivae.tasks.familiar import check_familiar
 from vivae.vae.onnx_runtime import Runtime, in_runtime
 from vivae.vae.stream import encode_stream
-from vivae.vae.zoo import load_model
+from vivae.vae.zoo import load_model, notes_of
 
 
 def reconstruct(
@@ -44,6 +45,7 @@ def reconstruct(
     level = unit_quality(quality)
     vae = in_runtime(load_model(model, device=device), runtime)
     kept = kept_channels(vae.config, channels)
+    check_familiar(src, vae, notes_of(model), start)
     meter, bits, frames = ClipMeter(), 0.0, 0
     with open_video(src, start=start, end=end) as reader:
         info = reader.info

@@ -67,7 +67,7 @@ class Middle(nn.Module):
         super().__init__()
         self.model = model
         self.precision = precision
-        self.motion = Motion()
+        self.motion = Motion("medium")
 
     def forward(self, triplets: Triplets) -> tuple[Tensor, dict[str, Tensor]]:
         """`gain_db`: over the mean of the two moved frames."""

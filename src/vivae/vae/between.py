@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vivae.media import Planes, pack, unpack
 from vivae.vae.blocks import has_bfloat16
 from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import Aligned, Packed, as_picture, as_tensor, evened, small_luma
+from vivae.vae.enhancing import Aligned, Packed, as_picture, as_tensor, evened
 from vivae.vae.motion import Motion, moved
 
 
@@ -21,11 +21,11 @@ def met_half_way(motion: Motion, before: Packed, after: Packed) -> Aligned:
     last, following: the frames, each moved to the middle. present: their mean.
     """
     height, width = before.shape[1] * 4, before.shape[2] * 4
-    here, there = small_luma(before), small_luma(after)
+    sides = unpack(before, height, width), unpack(after, height, width)
+    here, there = (planes[0] for planes in sides)
     # Half the way forth, seen from the middle: the mean of the two flows, each turned towards the frame it leads to.
     half = (motion.between(here, there) - motion.between(there, here)) / np.float32(4)
-    first = pack(moved(unpack(before, height, width), -half))
-    second = pack(moved(unpack(after, height, width), half))
+    first, second = (pack(moved(planes, way)) for planes, way in zip(sides, (-half, half), strict=True))
     return Aligned(_mean(first, second), first, second)
 
 
@@ -38,7 +38,7 @@ class Interpolator:
 
     def __init__(self, model: Enhancer) -> None:
         self._model = model
-        self._motion = Motion()
+        self._motion = Motion("medium")
         self._device = next(model.parameters()).device
 
     @torch.inference_mode()

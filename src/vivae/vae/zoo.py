@@ -5,6 +5,7 @@ Nothing is unpickled and nothing is fetched: models come inside the package or f
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -19,10 +20,14 @@ from vivae.errors import FormatError, InputError
 from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.generator import Generator, GeneratorConfig, new_generator
 from vivae.vae.model import VideoVAE
+from vivae.vae.segmenter import FlowSegmenter, SegmenterConfig
 
 FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
+SEGMENTER_FORMAT = "vivae-segmenter-1"
+GENERATOR_FORMAT = "vivae-generator-1"
 STYLE_COLOR = ColorInfo("limited", "bt601")
 """What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
@@ -37,10 +42,28 @@ def styles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
-def list_models(kind: Literal["vae", "enhancer"] | None = None) -> list[str]:
+AnyModel = VideoVAE | Enhancer | FlowSegmenter | Generator
+
+
+def _form_of(model: AnyModel) -> tuple[str, Callable[[Any], AnyModel]]:
+    """The format that a model is written in, and what builds one of a configuration."""
+    if isinstance(model, VideoVAE):
+        return FORMAT, VideoVAE
+    if isinstance(model, Generator):
+        return GENERATOR_FORMAT, new_generator
+    return (ENHANCER_FORMAT, Enhancer) if isinstance(model, Enhancer) else (SEGMENTER_FORMAT, FlowSegmenter)
+
+
+def list_models(kind: Literal["vae", "enhancer", "segmenter", "generator"] | None = None) -> list[str]:
     """Names of the models inside the package: all, or those of a kind."""
     found = sorted(_weights_folder().glob("*.safetensors"))
-    wanted = {"vae": FORMAT, "enhancer": ENHANCER_FORMAT, None: None}[kind]
+    wanted = {
+        "vae": FORMAT,
+        "enhancer": ENHANCER_FORMAT,
+        "segmenter": SEGMENTER_FORMAT,
+        "generator": GENERATOR_FORMAT,
+        None: None,
+    }[kind]
     return [path.stem for path in found if wanted is None or _format_of(path) == wanted]
 
 
@@ -79,14 +102,13 @@ def weights_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def serialise(model: VideoVAE | Enhancer, notes: dict[str, Any] | None = None) -> bytes:
+def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
     """Weights as float16 (integer tables as they are) with the configuration, as safetensors bytes.
 
     The prior is frozen on the rounded weights, so that what is saved is exactly what will run.
     """
-    clone: VideoVAE | Enhancer = (
-        VideoVAE(model.config) if isinstance(model, VideoVAE) else Enhancer(model.config)
-    )
+    form, build = _form_of(model)
+    clone = build(model.config)
     state = {
         key: value.half().float() if value.is_floating_point() else value
         for key, value in model.state_dict().items()
@@ -98,14 +120,13 @@ def serialise(model: VideoVAE | Enhancer, notes: dict[str, Any] | None = None) -
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
-    form = FORMAT if isinstance(clone, VideoVAE) else ENHANCER_FORMAT
     header = {"format": form, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
     # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
     return save(tensors, metadata={"vivae": json.dumps(header)})
 
 
-def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> VideoVAE | Enhancer:
-    """A model of either kind by shipped name or path, in evaluation mode, with `.hash` set.
+def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> AnyModel:
+    """A model of any kind by shipped name or path, in evaluation mode, with `.hash` set.
 
     Raises InputError for an unknown name and FormatError for a file that is no vivae model.
     """
@@ -117,7 +138,7 @@ def load_model(name: str | Path = "base", *, device: str | torch.device = "cpu")
     """A trained VAE; see `load_any`. Raises InputError for an enhancer, too."""
     model = load_any(name, device=device)
     if not isinstance(model, VideoVAE):
-        raise InputError(f"model '{name}' enhances and has no latent: give a VAE, such as 'base'")
+        raise InputError(f"model '{name}' has no latent of pictures: give a VAE, such as 'base'")
     return model
 
 
@@ -125,15 +146,34 @@ def load_enhancer(name: str | Path = "upscale", *, device: str | torch.device = 
     """A trained enhancer; see `load_any`. Raises InputError for a VAE, too."""
     model = load_any(name, device=device)
     if not isinstance(model, Enhancer):
-        raise InputError(f"model '{name}' is a VAE and no enhancer: give one such as 'upscale'")
+        raise InputError(f"model '{name}' is no enhancer: give one such as 'upscale'")
+    return model
+
+
+def load_segmenter(name: str | Path = "motion", *, device: str | torch.device = "cpu") -> FlowSegmenter:
+    """A trained segmenter of flow; see `load_any`. Raises InputError for a model of another kind, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, FlowSegmenter):
+        raise InputError(f"model '{name}' does not segment motion: give one such as 'motion'")
+    return model
+
+
+def load_generator(name: str | Path, *, device: str | torch.device = "cpu") -> Generator:
+    """A trained generator; see `load_any`. Raises InputError for a model of another kind, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, Generator):
+        names = ", ".join(list_models("generator"))
+        raise InputError(
+            f"model '{name}' is no generator: give a trained one's folder, or a shipped one ({names})"
+        )
     return model
 
 
 @lru_cache(maxsize=8)
-def _load(path: str, _changed: int, device: str) -> VideoVAE | Enhancer:
+def _load(path: str, _changed: int, device: str) -> AnyModel:
     if Path(path).stat().st_size > LIMIT_BYTES:
         raise FormatError(f"{path} is larger than any vivae model ({LIMIT_BYTES >> 30} GiB)")
-    model: VideoVAE | Enhancer
+    model: AnyModel
     try:
         with safe_open(path, framework="pt") as file:
             header = _header(file)
@@ -142,6 +182,10 @@ def _load(path: str, _changed: int, device: str) -> VideoVAE | Enhancer:
                     model = VideoVAE(VAEConfig.model_validate(header["config"]))
                 case form if form == ENHANCER_FORMAT:
                     model = Enhancer(EnhancerConfig.model_validate(header["config"]))
+                case form if form == SEGMENTER_FORMAT:
+                    model = FlowSegmenter(SegmenterConfig.model_validate(header["config"]))
+                case form if form == GENERATOR_FORMAT:
+                    model = new_generator(GeneratorConfig.model_validate(header["config"]))
                 case other:
                     raise FormatError(f"{path} holds no vivae model (format {other!r})")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -1,0 +1,1 @@
+"""The command line, the pages it writes, and the verbs that are made for people: nothing imports this room."""

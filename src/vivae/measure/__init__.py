@@ -1,0 +1,1 @@
+"""Quality, rate and speed, of vivae and of its peers alike."""

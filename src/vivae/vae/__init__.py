@@ -1,0 +1,1 @@
+"""The networks: the conditional VAE, what is built like it, and the shipped weights."""
