@@ -42,8 +42,8 @@ SUFFIXES: dict[str, str | None] = {
     "report": ".html",
     "detect score": ".csv",
 }
-"""The verbs that work on archives, and how their results end. Empty: as the source, where that can be written. None: as a folder
-of images, except for an overlay, which is a video."""
+"""The verbs that work on archives, and how their results end. Empty: as the source, where that can be written. None: a
+folder of images, except for an overlay, which is a video."""
 VIDEO_RESULTS = (".mp4", ".mkv", ".webm")
 _LEFTOVER = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.part(\..+)?")
 """Names of what `vivae.media.atomic` and the verbs write beside a result until it is whole."""
@@ -161,7 +161,11 @@ def _call_verb(
 
     bind_threads(threads)
     function = getattr(vivae, verb.replace(" ", "_"))
-    result: dict[str, Any] = function(src=source, dst=output, force=True, progress=progress, **options)
+
+    def last_two(*told: Any) -> None:  # some verbs name the part of the work first
+        progress(*told[-2:])
+
+    result: dict[str, Any] = function(src=source, dst=output, force=True, progress=last_two, **options)
     return result
 
 
