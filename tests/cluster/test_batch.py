@@ -147,6 +147,26 @@ def test_what_cannot_be_read_is_a_failure_and_no_obstacle(run, archive, monkeypa
     assert "Permission denied" in " ".join(failure["reason"] for failure in told["failures"])
 
 
+@pytest.mark.parametrize(
+    ("verb", "options", "suffix", "wanted"),
+    [
+        ("compress", {}, None, {"a.mp4", "b.webm", "c.mp4", "d.mp4"}),
+        ("compress", {"codec": "latent"}, None, {"a.vva", "b.vva", "c.vva", "d.vva"}),
+        ("compress", {}, ".mkv", {"a.mkv", "b.mkv", "c.mkv", "d.mkv"}),
+        ("enhance", {}, None, {"a.mp4", "b.webm", "c.mp4", "d.png"}),
+        ("encode", {}, None, {f"{name}.safetensors" for name in "abcd"}),
+        ("segment", {"form": "masks"}, None, {"a", "b", "c", "d"}),
+        ("segment", {"form": "overlay"}, None, {"a.mp4", "b.webm", "c.mp4", "d.png"}),
+    ],
+)
+def test_names_of_results(tmp_path, here, verb, options, suffix, wanted):
+    sources = [tmp_path / name for name in ("a.mov", "b.webm", "c.y4m", "d.jpg")]
+    for number, source in enumerate(sources):
+        source.write_bytes(bytes(number + 1))
+    run_batch(shout, verb, sources, tmp_path / "out", {"options": options}, here, suffix=suffix)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".vivae"} | wanted
+
+
 def test_one_run_at_a_time(run, archive, tmp_path, here):
     class Second:
         def run(self, call, tasks):
