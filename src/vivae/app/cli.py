@@ -12,6 +12,7 @@ import typer
 import vivae
 from vivae.app import (
     cli_bench,
+    cli_cluster,
     cli_detect,
     cli_enhance,
     cli_export,
@@ -48,6 +49,7 @@ from vivae.app.root import app
 __all__ = [
     "app",
     "cli_bench",
+    "cli_cluster",
     "cli_detect",
     "cli_enhance",
     "cli_export",
