@@ -186,7 +186,8 @@ def _page(
         page.section("What is unusual here", note, cards, score_chart(odd.gathered, odd.threshold))
     page.section(
         "Shots" if len(found.shots) > 1 else "The shot",
-        "The frames that stand for them best: sharp, and like the rest of their shot; long shots have several.",
+        f"The frames that stand for {'them' if len(found.shots) > 1 else 'it'} best: sharp, and like the rest of their "
+        "shot; long shots have several.",
         _cards(src, found, keys, shape, begin),
     )
     page.section("How it runs", "Curves over time; click one to go there.", *_curves(found))
