@@ -5,7 +5,6 @@ import numpy as np
 import torch
 
 from vivae.vae.background import Background
-from vivae.vae.guided import sharpen_mask
 from vivae.vae.identity import Identities
 from vivae.vae.motion import Motion
 from vivae.vae.moving import MotionWindow, what_moves
@@ -147,16 +146,3 @@ def test_ids_follow_their_objects():
     assert first[0] != first[1]
     identities.restart()
     assert identities.label(mask)[12, 30] not in first
-
-
-def test_a_guided_mask_takes_on_the_pictures_edge():
-    full = np.full((121, 175), 60, np.uint8)
-    full[:, 90:] = 190
-    true = (full > 100).astype(np.float32)
-    small = cv2.resize(full, (88, 61), interpolation=cv2.INTER_AREA)
-    rough = cv2.GaussianBlur(cv2.resize(np.roll(true, 2, 1), (88, 61)), (0, 0), 2)
-    rough[:, :20] = 0
-    sharp = sharpen_mask(rough, small, full, 4, 1e-3)
-    plain = cv2.resize(rough, (175, 121), interpolation=cv2.INTER_LINEAR)
-    assert sharp.shape == full.shape
-    assert np.abs(sharp - true).mean() < 0.7 * np.abs(plain - true).mean()

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError
-from vivae.vae.guided import sharpen_mask
 from vivae.vae.motion import Motion
 from vivae.vae.moving import REACH, what_moves
 from vivae.vae.outline import LINES, Hints, outline
@@ -21,9 +20,6 @@ Mask = NDArray[np.bool_]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
-EDGE_RADIUS = 2
-"""Pixels at 240 lines from which an edge of the picture draws the mask's."""
-EDGE_SOFTNESS = 1e-3
 MOST_OBJECTS = 20
 """Objects that can be followed at a time."""
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -77,7 +73,7 @@ def first_mask(
         moving = what_moves(load_segmenter(), around, len(before[-REACH:]), Motion(finest=FINEST))
     x, y = small.shape[1] / full.shape[1], small.shape[0] / full.shape[0]
     likely = outline(small, hints.scaled(x, y), moving)
-    return np.asarray(sharpen_mask(likely, small[..., 0], full[..., 0], EDGE_RADIUS, EDGE_SOFTNESS) > 0.5)
+    return np.asarray(cv2.resize(likely, full.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
 
 
 def _in_yuv(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
