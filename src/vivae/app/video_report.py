@@ -21,13 +21,14 @@ from vivae.app.report import Axis, Report, Series, Tile, chart, facts, live, row
 from vivae.errors import InputError
 from vivae.media import open_video, refuse_overwrite
 from vivae.media.atomic import check_target
+from vivae.media.resample import shrunk
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.gauges import Reading
 from vivae.tasks.info import info as info_of
 from vivae.tasks.moments import Moment, counted, describe, moments
 from vivae.tasks.shots import as_text
 from vivae.tasks.summary import keyframes, summary_pieces, write_summary
-from vivae.tasks.survey import Look, Survey, shrunk, survey
+from vivae.tasks.survey import Look, Survey, survey
 
 POINTS = 500
 """Of a curve on the page; the table for download has every frame."""
@@ -51,6 +52,7 @@ def report(
     summary: float | None = None,
     surprise: bool = True,
     model: str | Path = "base",
+    name: str | None = None,
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
@@ -60,7 +62,8 @@ def report(
     out and why, curves over time, where things move, technical data, and the figures as JSON, CSV and EDL.
 
     summary: also write a clip of that many seconds beside the page (NAME-summary.mp4), of the parts that stand for
-    the whole. surprise: measure bits over time with `model`; the slowest part. Returns shots, moments and files.
+    the whole. surprise: measure bits over time with `model`; the slowest part. name:
+    what the page calls the video, instead of its file's name. Returns shots, moments and files.
     Raises InputError, FormatError, OutputError.
     """
     if Path(dst).suffix.lower() not in (".html", ".htm"):
@@ -83,7 +86,7 @@ def report(
         pieces = summary_pieces(found, summary) if summary is not None else []
         keys = keyframes(found)
         told = moments(found)
-        page = _page(src, technical, found, keys, told, copy, begin)
+        page = _page(src, Path(name or Path(src).name), technical, found, keys, told, copy, begin)
     page.write(dst, force=force)
     result: dict[str, Any] = {
         "output": str(dst),
@@ -100,6 +103,7 @@ def report(
 
 def _page(
     src: str | os.PathLike[str],
+    called: Path,
     technical: Mapping[str, Any],
     found: Survey,
     keys: Sequence[Sequence[Look]],
@@ -108,7 +112,7 @@ def _page(
     begin: float,
 ) -> Report:
     page = Report(
-        title=Path(src).name,
+        title=called.name,
         kicker="video report",
         lead=escape(describe(found)),
         footer=f"Made by vivae {__version__}. Everything on this page lies in this one file; it needs no network.",
@@ -154,7 +158,7 @@ def _page(
         "",
         row(_places(src, found, keys, begin), facts("Technical data", _facts(technical, found))),
     )
-    page.section("Take the figures along", "", _downloads(src, technical, found, told))
+    page.section("Take the figures along", "", _downloads(called, technical, found, told))
     return page
 
 
@@ -317,11 +321,9 @@ def _facts(technical: Mapping[str, Any], found: Survey) -> dict[str, str]:
     }
 
 
-def _downloads(
-    src: str | os.PathLike[str], technical: Mapping[str, Any], found: Survey, told: Sequence[Moment]
-) -> str:
+def _downloads(called: Path, technical: Mapping[str, Any], found: Survey, told: Sequence[Moment]) -> str:
     shots = {
-        "source": Path(src).name,
+        "source": called.name,
         "frames": len(found.readings),
         "fps": technical["fps"],
         "shots": [asdict(shot) for shot in found.shots],
@@ -345,7 +347,7 @@ def _downloads(
                 ),
             ]
         )
-    stem = Path(src).stem
+    stem = called.stem
     files = {
         f"{stem}-report.json": ("application/json", json.dumps(everything, indent=1), "All of it, JSON"),
         f"{stem}-shots.csv": ("text/csv", as_text(shots, ".csv"), "Shots, CSV"),

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,9 @@ class Engine(Protocol):
 
     def run(self, call: Call, tasks: Sequence[Task]) -> Iterator[Event]:
         """Do them; one `Outcome` a task, in any order."""
+
+    def helping(self) -> AbstractContextManager[None]:
+        """Within the block, verbs on a single file are helped with its parts, where that can be."""
 
 
 def batch(

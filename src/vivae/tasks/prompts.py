@@ -20,6 +20,8 @@ Box = tuple[float, float, float, float]
 EDGE_RADIUS = 2
 """Pixels at 240 lines from which an edge of the picture draws the mask's."""
 EDGE_SOFTNESS = 1e-3
+MOST_OBJECTS = 20
+"""Objects that can be followed at a time."""
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _TIME = r"(?:@(?P<time>[\d:.]+))?(?:#(?P<id>\d+))?"
 _POINT = re.compile(rf"({_NUMBER}),({_NUMBER}){_TIME}")
@@ -91,3 +93,47 @@ def shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return picture
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def parse_point(text: str, *, against: bool = False) -> Prompt:
+    """`X,Y@T#ID`: T in seconds or [H:]MM:SS, 0 unless said; ID of the object, 1 unless said. Raises InputError."""
+    match = _POINT.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"'{text}' is no point: write X,Y@T, such as 320,180@1.5")
+    place = float(match[1]), float(match[2])
+    time, object_ = _time(match["time"]), _object(match["id"])
+    return Prompt(time, object_, not_point=place) if against else Prompt(time, object_, point=place)
+
+
+def parse_box(text: str) -> Prompt:
+    """`X,Y,W,H@T#ID`. Raises InputError."""
+    match = _BOX.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"'{text}' is no box: write X,Y,W,H@T, such as 100,80,220,160@0")
+    x, y, width, height = (float(match[index]) for index in range(1, 5))
+    return Prompt(_time(match["time"]), _object(match["id"]), box=(x, y, width, height))
+
+
+def parse_mask(text: str | Path) -> Prompt:
+    """`PNG@T`; its pixels are object ids. Raises InputError."""
+    match = _MASK.fullmatch(str(text))
+    path, time = Path(text), 0.0
+    if not path.is_file() and match is not None and match["time"]:
+        path, time = Path(match["path"]), _time(match["time"])
+    if not path.is_file():
+        raise InputError(f"the mask '{path}' does not exist: give an image, as PNG@T")
+    return Prompt(time, mask=path)
+
+
+def _time(text: str | None) -> float:
+    try:
+        return sum(float(part) * 60**index for index, part in enumerate(reversed((text or "0").split(":"))))
+    except ValueError:
+        raise InputError(f"'{text}' is no time: write seconds (12.5) or [H:]MM:SS (1:05)") from None
+
+
+def _object(text: str | None) -> int:
+    object_ = int(text or 1)
+    if not 1 <= object_ <= MOST_OBJECTS:
+        raise InputError(f"object ids lie between 1 and {MOST_OBJECTS}, not at {object_}")
+    return object_
