@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from vivae.app.tuning import tune as tune
     from vivae.app.video_report import report as report
     from vivae.cluster.batch import batch as batch
+    from vivae.cluster.bench import bench_cluster as bench_cluster
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_detect import bench_detect as bench_detect
     from vivae.tasks.bench_enhance import bench_enhance as bench_enhance
     from vivae.tasks.bench_generate import bench_generate as bench_generate
     from vivae.tasks.bench_search import bench_search as bench_search
+    from vivae.tasks.bench_segment import bench_segment as bench_segment
     from vivae.tasks.bench_splices import bench_shots as bench_shots
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
     from vivae.tasks.compress import decompress as decompress
-    from vivae.tasks.detect import detect_fit as detect_fit
+    from vivae.tasks.detect_fit import detect_fit as detect_fit
     from vivae.tasks.enhance import enhance as enhance
+    from vivae.tasks.export import export as export
     from vivae.tasks.features import decode as decode
     from vivae.tasks.features import encode as encode
     from vivae.tasks.generate import generate as generate
@@ -49,23 +52,26 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "batch": "vivae.cluster.batch",
+    "bench_cluster": "vivae.cluster.bench",
     "bench_codec": "vivae.tasks.bench_codec",
     "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",
     "bench_generate": "vivae.tasks.bench_generate",
     "bench_stylize": "vivae.tasks.bench_stylize",
     "bench_search": "vivae.tasks.bench_search",
+    "bench_segment": "vivae.tasks.bench_segment",
     "bench_shots": "vivae.tasks.bench_splices",
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
     "decompress": "vivae.tasks.compress",
     "demo": "vivae.app.demo",
-    "detect_fit": "vivae.tasks.detect",
+    "detect_fit": "vivae.tasks.detect_fit",
     "detect_score": "vivae.app.detecting",
     "doctor": "vivae.app.doctor",
     "encode": "vivae.tasks.features",
     "enhance": "vivae.tasks.enhance",
+    "export": "vivae.tasks.export",
     "generate": "vivae.tasks.generate",
     "info": "vivae.tasks.info",
     "list_models": "vivae.vae.zoo",

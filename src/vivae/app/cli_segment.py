@@ -1,5 +1,6 @@
 """`segment` on the command line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ from vivae.app.options import (
     Threads,
     VideoCodec,
 )
-from vivae.app.root import app
+from vivae.app.root import app, bench
 
 
 @app.command()
@@ -86,5 +87,35 @@ def segment(
                 end=end,
                 force=force,
                 progress=session.stage_progress({}),
+            )
+        )
+
+
+@bench.command("segment")
+def bench_segment(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for points and tables.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with the evaluation clips.")],
+    model: Annotated[str, typer.Option("--model", help="What tells how things move.")] = "motion",
+    clips: Annotated[
+        list[str] | None, typer.Option("--clip", help="Only this sequence; may be repeated. [default: all]")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure masks against the truth on DAVIS and CDnet sequences, beside classical peers; goes on if interrupted."""
+    with Session(
+        as_json, kept="What was measured so far is kept: run the same command again to go on."
+    ) as session:
+        session.show(
+            vivae.bench_segment(
+                data,
+                output,
+                model=model,
+                threads=threads,
+                clips=clips or (),
+                progress=session.share_progress(),
             )
         )

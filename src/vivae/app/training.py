@@ -12,7 +12,6 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from vivae.app.generator_training import composed_lesson, split_pictures, window_lesson
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
@@ -23,6 +22,8 @@ from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.familiar import known_footage
+from vivae.train.generating import composed_lesson, split_pictures, window_lesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.motion_lesson import FlowSampler, MotionLesson
@@ -305,6 +306,8 @@ def _finish(
     if isinstance(trained, generate_lesson.Taught):
         trained = trained.generator  # a critic has done its work
     assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter)
+    if isinstance(trained, VideoVAE) and dataset is not None:
+        notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
     told: dict[str, Any] = {

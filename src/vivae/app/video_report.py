@@ -21,13 +21,14 @@ from vivae.app.report import Axis, Report, Series, Tile, chart, facts, live, row
 from vivae.errors import InputError
 from vivae.media import open_video, refuse_overwrite
 from vivae.media.atomic import check_target
+from vivae.media.resample import shrunk
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.gauges import Reading
 from vivae.tasks.info import info as info_of
 from vivae.tasks.moments import Moment, counted, describe, moments
 from vivae.tasks.shots import as_text
 from vivae.tasks.summary import keyframes, summary_pieces, write_summary
-from vivae.tasks.survey import Look, Survey, shrunk, survey
+from vivae.tasks.survey import Look, Survey, survey
 
 POINTS = 500
 """Of a curve on the page; the table for download has every frame."""

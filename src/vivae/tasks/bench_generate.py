@@ -4,9 +4,9 @@ Sets of clips are compared in the features of a fixed VAE (the shipped `base`), 
 that VAE's latent and no FVD. All sets are compared with clips of digits that no training saw.
 """
 
+import hashlib
 import os
 import resource
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -23,31 +23,35 @@ from vivae.measure import bench
 from vivae.measure.bench import Record
 from vivae.measure.clip import Progress, no_progress
 from vivae.measure.frechet import compare_sets
-from vivae.media import Frame, atomic_path, encode_png, pack
 from vivae.tasks.bench_future import future
-from vivae.tasks.clips import tiled
 from vivae.tasks.digits import Reader, composed_clips, read_clips, train_reader
-from vivae.tasks.rivals import Name, Rival, RivalLesson, fitting, recipe_of
+from vivae.tasks.rivals import Rival, RivalLesson, fitting, recipe_of
+from vivae.tasks.sets import SAMPLE_SEED, drawn, features, plain, speeds, write_samples
 from vivae.train.checkpoint import FILE as CHECKPOINT
-from vivae.train.composed import Composer, read_pictures
+from vivae.train.composed import Composer
+from vivae.train.generate_lesson import Taught
+from vivae.train.generating import composed_lesson, split_pictures
 from vivae.train.loop import Training, Workers
-from vivae.vae.enhancing import as_tensor
-from vivae.vae.generator import Generator, ThingsGenerator
+from vivae.train.recipe import GeneratorRecipe
+from vivae.vae.generator import ThingsGenerator
 from vivae.vae.model import VideoVAE
-from vivae.vae.rollout import draws_of, from_nothing, rolled_out
 from vivae.vae.zoo import load_generator, load_model, notes_of
 
 VERSION = 1
 PARTS = ("samples", "rivals", "future", "speed")
 CLIPS = 400
 """In each set."""
-REAL_SEED, OTHER_SEED, SAMPLE_SEED = 7_000_001, 7_000_002, 1000
-FEATURE_STRIDE = 2
+REAL_SEED, OTHER_SEED = 7_000_001, 7_000_002
 SHOWN = 6
 READ = 200
 """Clips of each set whose digits are read."""
-STEPS = 24
-RIVALS: dict[Name, str] = {"vae": "VAE with a plain prior", "gan": "GAN"}
+OWN = "own"
+RIVALS: dict[str, str] = {
+    OWN: "VAE with a learned prior",
+    "vae": "convolutional VAE, plain prior",
+    "gan": "convolutional GAN",
+}
+PLAIN = "the same VAE, plain prior"
 WARM_STEPS = 4
 
 
@@ -109,26 +113,23 @@ class _Bench:
             )
         self.made: ThingsGenerator = made
         notes = notes_of(model)
-        recipe = notes.get("recipe", {})
+        self.recipe = GeneratorRecipe.model_validate(notes["recipe"])
+        composed = self.recipe.composed
+        assert composed is not None
         self.training = {
             name: notes.get(name) for name in ("minutes", "processor_minutes", "steps", "hardware")
         }
         self.minutes = minutes or float(notes.get("processor_minutes") or notes["minutes"])
-        self.speed_of_things = float(recipe["composed"]["speed"])
-        pictures = read_pictures(data / "generate" / "mnist", made.vae.config.box)
-        first = recipe["composed"]["train_pictures"] or round(
-            len(pictures.images) * (1 - recipe["data"]["test_share"])
-        )
-        self.train, self.test = pictures.part(0, first), pictures.part(first, len(pictures.images))
+        self.speed_of_things = composed.speed
+        self.train, self.test = split_pictures(self.recipe, data / "generate" / "mnist")
         self._base: VideoVAE | None = None
         self._reader: Reader | None = None
         self._real: Tensor | None = None
         self._features: NDArray[np.float64] | None = None
 
     def records(self, **more: Any) -> bench.Records:
-        return bench.Records(
-            self.folder, {"version": VERSION, "model": self.made.hash, "clips": CLIPS, **more}
-        )
+        under = {"version": VERSION, "model": self.made.hash, "clips": CLIPS} | more
+        return bench.Records(self.folder, under)
 
     @property
     def real(self) -> Tensor:
@@ -171,20 +172,13 @@ class _Bench:
         def reconstructed() -> Tensor:
             return torch.cat([made.decode(made.encode(part, rounds=0)) for part in real.split(20)])
 
-        def plain() -> Tensor:
-            parts = [
-                made.decode(made.natural(made.noise(draws_of(SAMPLE_SEED + at, 20))))
-                for at in range(0, CLIPS, 20)
-            ]
-            return torch.cat(parts)
-
         sets: dict[str, Callable[[], Tensor]] = {
             "other real clips": lambda: composed_clips(
                 self.test, CLIPS, OTHER_SEED, made.vae, self.speed_of_things
             ),
             "real clips through the VAE": reconstructed,
             "vivae: learned prior": lambda: drawn(made, CLIPS),
-            "the same VAE, plain prior": plain,
+            PLAIN: lambda: plain(made, CLIPS),
         }
         found: Record = {}
         shown: dict[str, Tensor] = {"real": real[:SHOWN]}
@@ -192,7 +186,7 @@ class _Bench:
             progress(name, number / len(sets))
             found[name] = records.get(f"set-{number}", None, partial(self._judged_set, make))
         for name in list(sets)[2:]:
-            shown[name] = (drawn(made, SHOWN) if "learned" in name else plain()[:SHOWN]).clamp(0, 1)
+            shown[name] = (drawn(made, SHOWN) if "learned" in name else plain(made, SHOWN)).clamp(0, 1)
         write_samples(self.folder / "samples.png", shown)
         return found
 
@@ -201,21 +195,74 @@ class _Bench:
         size = sum(part.numel() for part in self.made.parameters())
         found: Record = {}
         jobs = [(name, seed) for seed in range(self.seeds) for name in RIVALS]
+        # Of the model itself only the finder of places matters here: it reads what the rivals make.
+        told = {"recipe": self.recipe.model_dump(mode="json"), "model": self.finder_hash()}
+        records = self.records(minutes=self.minutes, size=size, **told)
         for number, (name, seed) in enumerate(jobs):
             progress(f"training: {RIVALS[name]}", number / len(jobs))
-            records = self.records(minutes=self.minutes, size=size)
-            measure = partial(self._rival, name, seed, size)
-            found[f"{RIVALS[name]}, seed {seed}"] = records.get(f"rival-{name}-{seed}", None, measure)
+            measure = partial(self._own, seed) if name == OWN else partial(self._rival, name, seed, size)
+            figures = records.get(f"rival-{name}-{seed}", None, measure)
+            found |= {f"{key}, seed {seed}": value for key, value in figures.items()}
         return found
 
-    def _rival(self, name: Name, seed: int, size: int) -> Record:
-        frames = self.made.frames
-        room = self.folder / f"training-{name}-{seed}"
-        room.mkdir(exist_ok=True)
+    def finder_hash(self) -> str:
+        content = b"".join(
+            part.half().numpy().tobytes() for part in self.made.vae.finder.state_dict().values()
+        )
+        return hashlib.sha256(content).hexdigest()
+
+    def _own(self, seed: int) -> Record:
+        """The model's recipe, shortened to the rivals' time."""
+        room = self._room(OWN, seed)
+        recipe = self.recipe.model_copy(update={"seed": seed})
 
         def training(steps: int) -> Training:
             torch.manual_seed(seed)
-            rival = fitting(name, frames, size)
+            budget = recipe.budget.model_copy(
+                update={"steps": steps, "minutes": None, "evaluate_every": 1_000_000}
+            )
+            short = recipe.model_copy(update={"budget": budget})
+            share = {"seed": seed, "rank": 0, "world": 1}
+            lesson, sampler = composed_lesson(short, (self.train, self.test), share)
+            return Training(short, lesson, sampler, room, "moving digits", Workers(0, 1, torch.device("cpu")))
+
+        trial = training(1000)
+        cost, begins = 0.0, 0.0
+        for stage in recipe.stages:
+            trial.plan["step"] = round(begins * 1000)
+            cost += stage.share * seconds_a_step(trial)
+            begins += stage.share
+        taught, told = self._run(training, cost)
+        assert isinstance(taught, Taught)
+        made = taught.generator
+        (room / CHECKPOINT).unlink(missing_ok=True)
+        clips = {RIVALS[OWN]: drawn(made, CLIPS), PLAIN: plain(made, CLIPS)}
+        write_samples(
+            self.folder / f"samples-{OWN}-{seed}.png", {name: part[:SHOWN] for name, part in clips.items()}
+        )
+        return {name: self.judged(part) | told for name, part in clips.items()}
+
+    def _room(self, name: str, seed: int) -> Path:
+        room = self.folder / f"training-{name}-{seed}"
+        room.mkdir(exist_ok=True)
+        return room
+
+    def _run(self, training: Callable[[int], Training], cost: float) -> tuple[torch.nn.Module, Record]:
+        """Train for the minutes of this benchmark at `cost` processor seconds a step: the model, and what it took."""
+        steps = max(20, round(self.minutes * 60 / cost))
+        begun = processor_seconds()
+        model = training(steps).run()
+        spent = processor_seconds() - begun
+        size = sum(part.numel() for part in model.parameters())
+        return model, {"parameters": size, "steps": steps, "processor_minutes": spent / 60}
+
+    def _rival(self, name: str, seed: int, size: int) -> Record:
+        frames = self.made.frames
+        room = self._room(name, seed)
+
+        def training(steps: int) -> Training:
+            torch.manual_seed(seed)
+            rival = fitting("vae" if name == "vae" else "gan", frames, size)
             composer = partial(
                 Composer,
                 self.train,
@@ -226,7 +273,7 @@ class _Bench:
                 seed=seed,
             )
             return Training(
-                recipe_of(name, steps, seed),
+                recipe_of("vae" if name == "vae" else "gan", steps, seed),
                 RivalLesson(rival),
                 lambda stage: composer(batch=stage.batch),
                 room,
@@ -234,26 +281,12 @@ class _Bench:
                 Workers(0, 1, torch.device("cpu")),
             )
 
-        trial = training(WARM_STEPS)
-        trial.one_step()
-        begun = processor_seconds()
-        for _ in range(WARM_STEPS):
-            trial.one_step()
-        steps = max(1, round(self.minutes * 60 / ((processor_seconds() - begun) / WARM_STEPS)))
-        run = training(steps)
-        begun = processor_seconds()
-        rival = run.run()
-        spent = processor_seconds() - begun
+        rival, told = self._run(training, seconds_a_step(training(WARM_STEPS)))
         assert isinstance(rival, Rival)
         clips = rival.sample(CLIPS, SAMPLE_SEED)
         write_samples(self.folder / f"samples-{name}-{seed}.png", {RIVALS[name]: clips[:SHOWN]})
         (room / CHECKPOINT).unlink(missing_ok=True)
-        parameters = sum(part.numel() for part in rival.parameters())
-        return self.judged(clips) | {
-            "parameters": parameters,
-            "steps": steps,
-            "processor_minutes": spent / 60,
-        }
+        return {RIVALS[name]: self.judged(clips) | told}
 
     def future(self, progress: Progress) -> Record:
         """Ten frames seen, ten told."""
@@ -268,82 +301,19 @@ class _Bench:
         return self.records(threads=self.threads).get("speed", None, lambda: speeds(self.made))
 
 
+def seconds_a_step(training: Training) -> float:
+    """Of processor time, once warm."""
+    training.one_step()
+    begun = processor_seconds()
+    for _ in range(WARM_STEPS):
+        training.one_step()
+    return (processor_seconds() - begun) / WARM_STEPS
+
+
 def processor_seconds() -> float:
     """Of this process so far: what it takes, however many others the machine serves."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def drawn(made: Generator, count: int, seed: int = SAMPLE_SEED) -> Tensor:
-    """`count` windows from the learned prior."""
-    parts = [
-        next(
-            iter(
-                rolled_out(
-                    made,
-                    from_nothing(made),
-                    made.frames,
-                    draws_of(seed + at, min(50, count - at)),
-                    steps=STEPS,
-                )
-            )
-        )
-        for at in range(0, count, 50)
-    ]
-    return torch.cat(parts)
-
-
-def speeds(made: Generator) -> Record:
-    """Of one sample of a window: seconds of the whole, in order, and their median."""
-    seconds = []
-    for number in range(6):
-        begun = time.perf_counter()
-        drawn(made, 1, number)
-        seconds.append(time.perf_counter() - begun)
-    return {
-        "frames": made.frames,
-        "size": "x".join(map(str, reversed(made.size))),
-        "seconds": float(np.median(seconds[1:])),
-        "runs": seconds[1:],
-    }
-
-
-@torch.inference_mode()
-def features(base: VideoVAE, clips: Tensor) -> NDArray[np.float64]:
-    """(N, T, H, W) luma -> (N, D): of the base VAE's latent, each frame alone, what a clip's frames have in common.
-
-    For each channel, over time and place: mean, deviation, and the mean size of its change from frame to frame.
-    """
-    rows = []
-    for clip in clips:
-        packed = np.stack(
-            [_packed(frame) for frame in clip[::FEATURE_STRIDE].mul(255).round().byte().numpy()]
-        )
-        inputs = torch.cat([as_tensor(frame) for frame in packed])
-        quality = torch.ones(len(inputs))
-        latent = base.find_latent(inputs, base.initial_state(len(inputs), *inputs.shape[2:]), quality)
-        changes = latent.diff(dim=0).abs().mean((0, 2, 3))
-        rows.append(torch.cat([latent.mean((0, 2, 3)), latent.std((0, 2, 3)), changes]))
-    return torch.stack(rows).double().numpy()
-
-
-def _packed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gray = np.full((luma.shape[0] // 2, luma.shape[1] // 2), 128, np.uint8)
-    return pack((luma, gray, gray))
-
-
-def write_samples(path: Path, sets: dict[str, Tensor]) -> None:
-    """A picture: for each set, rows of clips, every second frame."""
-    cells = [
-        np.repeat((frame.clamp(0, 1) * 255).byte().numpy()[..., None], 3, -1)
-        for clips in sets.values()
-        for clip in clips
-        for frame in clip[::2]
-    ]
-    columns = len(range(0, next(iter(sets.values())).shape[1], 2))
-    picture = tiled(cells, columns)
-    with atomic_path(path, force=True) as part:
-        part.write_bytes(encode_png(Frame.from_rgb(picture)))
 
 
 def _report(result: Record) -> str:

@@ -60,7 +60,7 @@ class Ends(NamedTuple):
 
     first: list[Frame]
     last: list[Frame]
-    count: int
+    total: int
 
 
 def ends_of(path: str | os.PathLike[str], generator: Generator) -> Ends:

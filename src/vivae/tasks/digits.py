@@ -13,6 +13,7 @@ from vivae.train.composed import Composer, Pictures
 from vivae.vae.paths import find_places
 from vivae.vae.things import ThingsVAE, cut_out
 
+READER_STEPS = 1500
 CONFIDENT = 0.9
 NO_DIGIT = 10
 CLEAR = 20.0
@@ -44,7 +45,7 @@ class Reader(nn.Module):
         return out
 
 
-def train_reader(pictures: Pictures, steps: int = 1500, seed: int = 0) -> Reader:
+def train_reader(pictures: Pictures, seed: int = 0) -> Reader:
     """A classifier of digits that also knows what is none: two digits mixed, a digit's part, blur, noise, nothing."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -52,9 +53,9 @@ def train_reader(pictures: Pictures, steps: int = 1500, seed: int = 0) -> Reader
     optimiser = torch.optim.AdamW(reader.parameters(), 1e-3)
     images = torch.from_numpy(pictures.images).float() / 255
     labels = torch.from_numpy(pictures.labels)
-    for step in range(steps):
+    for step in range(READER_STEPS):
         for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * (1 - step / steps) + 1e-5
+            group["lr"] = 1e-3 * (1 - step / READER_STEPS) + 1e-5
         chosen = torch.from_numpy(rng.integers(len(images), size=96))
         seen = _shifted(images[chosen], rng, 2)
         none = _no_digits(images, rng, 48)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from vivae.codec.spool import with_cuts
 from vivae.errors import InputError
 from vivae.media import Frame, Planes, VideoInfo, open_video
+from vivae.media.frames import as_seconds
 from vivae.media.indexed import read_indexed
 from vivae.tasks.prompts import MOST_OBJECTS, Prompt, check_hints
 from vivae.vae.background import Background
@@ -224,18 +226,20 @@ def _read(prompt: Prompt, info: VideoInfo, size: tuple[int, int]) -> dict[int, A
 
 def _placed(span: Span, prompts: Sequence[Prompt]) -> dict[int, list[Prompt]]:
     """Prompts by the index of the frame that is shown at their time; times count from the start of the source."""
-    shift = Fraction(span.start or 0).limit_denominator(1_000_000)
-    wanted = sorted(prompts, key=lambda prompt: prompt.time)
+    shift = as_seconds(span.start) or Fraction(0)
+    wanted = sorted(
+        ((as_seconds(prompt.time) or Fraction(0), prompt) for prompt in prompts), key=itemgetter(0)
+    )
     places: dict[int, list[Prompt]] = {}
-    if wanted[0].time < shift:
-        raise InputError(f"a prompt at {wanted[0].time:g} s lies before the start, {float(shift):g} s")
+    if wanted[0][0] < shift:
+        raise InputError(f"a prompt at {float(wanted[0][0]):g} s lies before the start, {float(shift):g} s")
     length = Fraction(0)
     for index, frame in enumerate(span.frames()):
         length = frame.time + frame.duration
-        while wanted and wanted[0].time - shift < length:
-            places.setdefault(index, []).append(wanted.pop(0))
+        while wanted and wanted[0][0] - shift < length:
+            places.setdefault(index, []).append(wanted.pop(0)[1])
         if not wanted:
             return places
     raise InputError(
-        f"a prompt at {wanted[0].time:g} s lies behind the last frame, which ends at {float(length + shift):.2f} s"
+        f"a prompt at {float(wanted[0][0]):g} s lies behind the last frame, which ends at {float(length + shift):.2f} s"
     )

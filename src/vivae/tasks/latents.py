@@ -38,7 +38,7 @@ def window_of(generator: Generator, source: Source, steps: int) -> Tokens:
         given, known = generator.nothing(1)
         return generator.sample(generator.noise(draws_of(int(name), 1)), given, known, steps=steps)
     ends = ends_of(source, generator)
-    if ends.count < 2 and generator.unit > 1:
+    if ends.total < 2 and generator.unit > 1:
         raise InputError(
             f"'{source}' is a single picture: give a clip of {generator.unit} frames or more, or a seed"
         )

@@ -167,6 +167,8 @@ class Training:
         # Until the speed is known, the first stage and the warm-up apply whatever the length will be.
         steps = plan["steps"] or self.recipe.budget.steps
         index, _ = self.recipe.stage_at(step, steps)
+        if step and step == self.recipe.span_at(step, steps)[0]:
+            plan["gradient"] = None  # something else is taught from here on
         workers = self.workers
         generator = generator_of(self.recipe.seed, step, workers.rank, workers.device)
         batch = self.lesson.batch(self.samplers[index](step), step, generator)

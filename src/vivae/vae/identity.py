@@ -47,8 +47,8 @@ class Identities:
     def _widened(self, shape: tuple[int, ...]) -> NDArray[Any] | None:
         if self._last is None:
             return None
-        reach = max(1, round(REACH * float(np.hypot(*shape)))) | 1
-        wide = cv2.dilate(self._last, np.ones((reach, reach), np.uint8))
+        reach = max(1, round(REACH * float(np.hypot(shape[0], shape[1])))) | 1
+        wide = np.asarray(cv2.dilate(self._last, np.ones((reach, reach), np.uint8)))
         return np.where(self._last > 0, self._last, wide)
 
     def _fresh(self, taken: set[int]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -33,7 +34,7 @@ class MotionWindow:
     """Pictures of one size in, views out. Holds seven frames."""
 
     def __init__(self, network: FlowSegmenter) -> None:
-        self._network, self._motion = network, Motion(FINEST)
+        self._network, self._motion = network, Motion(finest=FINEST)
         self._held: list[Picture] = []
         self._next = 0
         """Place in `_held` of the first picture whose view has not been given."""
@@ -88,12 +89,17 @@ def what_moves(network: FlowSegmenter, pictures: list[Picture], place: int, moti
         return np.zeros((height, width), np.float32)
     flows = []
     for gap in GAPS:
-        near = min(found, key=lambda other, gap=gap: (abs(abs(other) - abs(gap)), other * gap < 0))
+        near = min(found, key=partial(_unlike, gap))
         flows.append(found[near] * np.float32(gap / near))
     signs = flow_signs(flows)
     with torch.inference_mode():
         q = network(torch.from_numpy(signs.inputs)[None]).softmax(1)[0]
     return cv2.resize(1 - q[0].numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _unlike(gap: int, other: int) -> tuple[int, bool]:
+    """How little the flow over one gap tells of that over another."""
+    return abs(abs(other) - abs(gap)), other * gap < 0
 
 
 def _luma(picture: Picture) -> NDArray[np.uint8]:

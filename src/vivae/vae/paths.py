@@ -18,6 +18,10 @@ SPREAD = 1.2
 ROUNDS = 12
 LEAST = 0.1
 """Share of the map that a thing must own; one that does not is hidden, and where the other is."""
+HIDDEN = 9.0
+"""Pixels between two things below which their places are not told apart well."""
+NOISE, BEND = 0.02, 20.0
+"""In `refined`: what the squared error of a pixel is divided by, and what a change of speed by a pixel costs."""
 APART = 2
 """Cells between two peaks at least."""
 
@@ -81,12 +85,31 @@ def joined(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([options[time][order] for time, order in enumerate(reversed(chosen))])
 
 
+def mended(paths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, K, 2): where things hide each other, straight on from where they were told apart to where they are again."""
+    count, things = paths.shape[:2]
+    pairs = [(a, b) for a in range(things) for b in range(a)]
+    if not pairs:
+        return paths
+    nearest = np.min([np.linalg.norm(paths[:, a] - paths[:, b], axis=-1) for a, b in pairs], axis=0)
+    sure = np.flatnonzero(nearest >= HIDDEN)
+    if len(sure) < 2:
+        return paths
+    times = np.arange(count)
+    lost = (nearest < HIDDEN) & (times > sure[0]) & (times < sure[-1])
+    made = paths.copy()
+    for thing in range(things):
+        for side in range(2):
+            made[lost, thing, side] = np.interp(times[lost], sure, paths[sure, thing, side])
+    return made
+
+
 def find_places(vae: ThingsVAE, frames: Tensor) -> Tensor:
     """frames (B, T, side, side) -> paths (B, K, T, 2) in pixels."""
     things = vae.config.things
     maps = vae.place_map(frames).exp()
     found = places_in(maps.flatten(0, 1), things).reshape(*frames.shape[:2], things, 2)
-    paths = [joined(clip) for clip in found.double().cpu().numpy()]
+    paths = [mended(joined(clip)) for clip in found.double().cpu().numpy()]
     return torch.from_numpy(np.stack(paths)).float().to(frames.device).transpose(1, 2).contiguous()
 
 
@@ -107,7 +130,8 @@ def refined(
             for group, base in zip(optimiser.param_groups, (rate, rate / 3), strict=True):
                 group["lr"] = base * (1 - index / rounds)
             made = drawn(vae.pictures(look), where, vae.config.side)
-            error = ((made - frames) ** 2).sum() / 0.02 + 0.5 * (look**2).sum()
+            bends = where.diff(dim=2).diff(dim=2).abs().sum()
+            error = ((made - frames) ** 2).sum() / NOISE + 0.5 * (look**2).sum() + BEND * bends
             optimiser.zero_grad()
             error.backward()
             optimiser.step()

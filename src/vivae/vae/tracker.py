@@ -80,7 +80,7 @@ class Tracker:
                 continue
             told = self._classifiers[object_].tell(features).reshape(_half_size(view)[::-1])
             told = cv2.resize(told, (width, height), interpolation=cv2.INTER_LINEAR)
-            odds = setting.appearance * np.clip(told, -setting.trust, setting.trust)
+            odds: Field = setting.appearance * np.clip(told, -setting.trust, setting.trust)
             odds += setting.inertia * np.clip(_depth(moved) / setting.edge, -setting.sure, setting.sure)
             odds = cv2.GaussianBlur(odds, (0, 0), setting.smooth)
             found[object_] = (1 / (1 + np.exp(-2 * odds))).astype(np.float32)

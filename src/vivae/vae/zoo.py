@@ -73,6 +73,15 @@ def _format_of(path: Path) -> str | None:
         return _header(file).get("format")
 
 
+def is_own(path: Path) -> bool:
+    """Whether a weights file says itself which model it holds. Raises FormatError for what is no safetensors file."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return _header(file).get("format") is not None
+    except SafetensorError as error:
+        raise FormatError(f"{path} is no readable safetensors file: {error}") from error
+
+
 def resolve(name: str | Path) -> Path:
     """The weights file of a shipped model's name or of a path; a training's folder stands for its model."""
     shipped = _weights_folder() / f"{name}.safetensors"
@@ -187,6 +196,7 @@ def _load(path: str, _changed: int, device: str) -> AnyModel:
     except RuntimeError as error:
         raise FormatError(f"{path}: weights and configuration disagree: {error}") from error
     model.hash = weights_hash(Path(path))
+    model.notes = header.get("notes", {})
     return model.requires_grad_(False).eval().to(device)
 
 

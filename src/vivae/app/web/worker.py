@@ -168,7 +168,7 @@ class Intake:
         import numpy as np
 
         from vivae.media import probe, read_first
-        from vivae.tasks.survey import shrunk
+        from vivae.media.resample import shrunk
 
         began = time.monotonic()
         info = probe(self.path)

@@ -1,4 +1,4 @@
-"""What `train` needs for a generator: its data, composed or from footage, and its lesson."""
+"""What teaching a generator needs: its data, composed or from footage, and its lesson."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
