@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 import vivae
 from vivae.cluster.batch import run_batch
-from vivae.cluster.processes import Processes
+from vivae.cluster.processes import Processes, Started
 from vivae.errors import FormatError, InputError, OutputError
 
 
@@ -104,6 +104,20 @@ def test_an_interrupted_run_goes_on(run, here, tmp_path, after):
     assert (told["done_before"] + told["done"] + told["same"], told["failed"]) == (4, 1)
     assert len(engine.sources) <= 4 - after + 1  # what failed is tried again
     assert len(contents(tmp_path / "out")) == 4
+
+
+def test_a_result_that_a_killed_run_did_not_come_to_note_is_its_own(run, here, tmp_path):
+    class Killed:
+        def run(self, call, tasks):
+            yield Started(tasks[0], "here")
+            list(here.run(call, tasks[:1]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed())
+    assert contents(tmp_path / "out").keys() == {"a.mkv"}
+    told = run()
+    assert (told["done"], told["same"], told["failed"]) == (3, 1, 1)
 
 
 def test_other_settings_are_refused_unless_forced(run, here):
@@ -253,6 +267,7 @@ def test_the_command_line_on_an_archive(archive, small_model, tmp_path):
     assert all(np.allclose(one[key], other[key], rtol=5e-3, atol=5e-3) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_nobody_at_work_and_goes_on(pieces, small_model, tmp_path, number):
     words = ("encode", pieces, "-o", "out", "--model", small_model, "--threads", "1", "--json")
@@ -261,10 +276,10 @@ def test_a_killed_run_leaves_nobody_at_work_and_goes_on(pieces, small_model, tmp
     while process.poll() is None and not states(manifest).get("done"):
         time.sleep(0.02)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     before = states(manifest)
     assert before.get("done", 0) < 3, "it was not killed in the middle"
-    out, _ = vivae_process(*words, cwd=tmp_path).communicate(timeout=60)
+    out, _ = vivae_process(*words, cwd=tmp_path).communicate(timeout=300)
     told = json.loads(out)
     assert told["done_before"] + told["done"] == 3
     assert told["done_before"] >= 1

@@ -285,7 +285,8 @@ class _Run:
         output = Path(row.output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            ours = before is not None and before.output == row.output and before.state in ("done", "same")
+            # A run that was killed may have made a result without coming to note it.
+            ours = before is not None and before.output == row.output and before.state != "failed"
             if ours or force or not output.exists():
                 return ""
             check_target(output, force=False, folder=output.is_dir())
