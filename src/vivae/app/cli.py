@@ -12,10 +12,13 @@ import typer
 import vivae
 from vivae.app import (
     cli_bench,
+    cli_cluster,
     cli_detect,
     cli_enhance,
     cli_export,
+    cli_generate,
     cli_segment,
+    cli_serve,
     cli_stylize,
     cli_understand,
 )
@@ -46,10 +49,13 @@ from vivae.app.root import app
 __all__ = [
     "app",
     "cli_bench",
+    "cli_cluster",
     "cli_detect",
     "cli_enhance",
     "cli_export",
+    "cli_generate",
     "cli_segment",
+    "cli_serve",
     "cli_stylize",
     "cli_understand",
 ]

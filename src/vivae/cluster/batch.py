@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -273,7 +273,11 @@ class _Run:
             # A result keeps its place when clips of a like name have joined since.
             place = known[source].output if source in known else None
             output = place or str(self.folder / item.name.parent / (item.name.name + self.suffix_of(item)))
-            size, mark = item.mark()
+            try:
+                size, mark = item.mark()
+            except InputError as error:
+                self._settle(Row(source, output, "failed", 0, "", reason=str(error)))
+                continue
             rows[source] = Row(source, output, "running", size, mark)
         return rows
 
@@ -287,7 +291,8 @@ class _Run:
             before = old.get(source)
             if sizes[row.bytes] > 1:
                 kept = before.digest if before is not None and before.mark == row.mark else None
-                digests[source] = kept or Item(Path(source), Path()).digest()
+                with suppress(InputError):  # the verb will say why it cannot be read
+                    digests[source] = kept or Item(Path(source), Path()).digest()
         return digests
 
     def _problem(self, row: Row, before: Row | None, force: bool) -> str:
