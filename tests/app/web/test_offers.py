@@ -229,3 +229,14 @@ def test_what_is_generated_can_be_seen(house):
     wait_for(lambda: job.state not in ("waiting", "running"))
     assert job.error == ""
     assert probe(job.views["after"]).estimated_frames == job.facts["frames"] > 0
+
+
+def test_a_report_is_told_of(house, enter, street):
+    room = enter(street)
+    (key,) = room.clips
+    job = house.ask(room, "report", {"surprise": False}, key)
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    (told,) = house.state(room)["jobs"]
+    assert told["figures"][0] == ("Shots", "1")
+    assert "street.mp4" in (job.folder / "result.html").read_text("utf-8")
