@@ -22,7 +22,7 @@ SETTLED = 3
 """Of these, so many of the best, and with each all that look like it, are compared again in its place..."""
 GROUP, MARGIN = 400, 0.08
 """...at most so many, whose vectors are so near."""
-FOUND = 0.7
+FOUND = 0.74
 """How well a match fits at least; chosen on training footage so that 95 of 100 absent queries find nothing."""
 PHASE = 1 / 16
 """Seconds between the phases at which pictures of a query are taken: the index has one every half second."""
