@@ -50,7 +50,7 @@ def settle(
     place = max(((zoom, x, y) for x, y in product(SHIFTS, SHIFTS)), key=agreeing)
     queries = np.stack([_laid_over(take, size, *place) for take in takes])
     plain = _agreement(queries, details)
-    if not still:
+    if not still or queries.shape[1] == 1:  # what moves differs from one picture to the next
         return np.asarray(plain.max(1), np.float32)
     known = _background(common)
     moving = _agreement(_beyond(queries, known), _beyond(details, known), NOISE**2 * common.size)
