@@ -25,12 +25,14 @@ def detect_score(
     false_alarms: float = 1.0,
     follow: bool = False,
     report: bool = False,
+    name: str | None = None,
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """As `vivae.tasks.detect.detect_score`; with `report`, also NAME.html beside `dst`, one page to look at."""
+    """As `vivae.tasks.detect.detect_score`; with `report`, also NAME.html beside `dst`, one page to look at, which
+    calls the video by its file's name or by `name`."""
     gathered = detect.Gathered() if report else None
     told = detect.detect_score(
         model,
@@ -46,7 +48,7 @@ def detect_score(
     )
     if gathered is not None:
         page = Path(dst).with_suffix(".html")
-        _page(Path(src).name, gathered, told).write(page, force=True)
+        _page(name or Path(src).name, gathered, told).write(page, force=True)
         told["report"] = str(page)
     return told
 

@@ -52,6 +52,7 @@ def report(
     surprise: bool = True,
     anomaly: str | os.PathLike[str] | None = None,
     model: str | Path = "base",
+    name: str | None = None,
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
@@ -62,7 +63,8 @@ def report(
 
     summary: also write a clip of that many seconds beside the page (NAME-summary.mp4), of the parts that stand for
     the whole. surprise: measure bits over time with `model`; the slowest part. anomaly: what `detect_fit` wrote for
-    this camera; what is unusual by it is told among what stands out. Returns shots, moments and files.
+    this camera; what is unusual by it is told among what stands out. name: what the page calls the video, instead of
+    its file's name. Returns shots, moments and files.
     Raises InputError, FormatError, OutputError.
     """
     if Path(dst).suffix.lower() not in (".html", ".htm"):
@@ -89,7 +91,7 @@ def report(
         if anomaly is not None:
             odd = _unusual(anomaly, src, Path(room), start, end, progress)
             told = sorted([*told, *odd.moments], key=lambda moment: moment.start_s)
-        page = _page(src, technical, found, keys, told, copy, begin, odd)
+        page = _page(src, Path(name or Path(src).name), technical, found, keys, told, copy, begin, odd)
     page.write(dst, force=force)
     result: dict[str, Any] = {
         "output": str(dst),
@@ -136,6 +138,7 @@ def _unusual(
 
 def _page(
     src: str | os.PathLike[str],
+    called: Path,
     technical: Mapping[str, Any],
     found: Survey,
     keys: Sequence[Sequence[Look]],
@@ -145,7 +148,7 @@ def _page(
     odd: "_Unusual | None" = None,
 ) -> Report:
     page = Report(
-        title=Path(src).name,
+        title=called.name,
         kicker="video report",
         lead=escape(describe(found)),
         footer=f"Made by vivae {__version__}. Everything on this page lies in this one file; it needs no network.",
@@ -196,7 +199,7 @@ def _page(
         "",
         row(_places(src, found, keys, begin), facts("Technical data", technical_facts(technical, found))),
     )
-    page.section("Take the figures along", "", downloads(src, technical, found, told))
+    page.section("Take the figures along", "", downloads(called, technical, found, told))
     return page
 
 

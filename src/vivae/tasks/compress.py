@@ -134,7 +134,7 @@ def compress(
                 grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)
             # What an interrupted run has finished is found under the same circumstances.
             kept = Kept(
-                Path(dst).parent / f".{Path(dst).name}.vivae",
+                Path(dst).absolute().parent / f".{Path(dst).name}.vivae",
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
                 f"{roi and file_mark(roi)} {None if grained is None else grained.noise}",
             )
@@ -334,6 +334,9 @@ def _grained(
 
 
 def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo, grained: Grained | None) -> Prepare:
+    if roi is None and grained is None:
+        return iter
+
     def prepared(frames: Iterable[Frame]) -> Iterator[Frame]:
         clean = iter(frames) if grained is None else grained.denoised(frames)
         return clean if roi is None else calmed(clean, read_masks(roi, info.width, info.height))

@@ -2,7 +2,7 @@
 
 Colours of object and surroundings are told apart by iterated graph cuts (GrabCut: Rother, Kolmogorov and Blake, 2004);
 points grow along paths without edges (geodesic distance: Bai and Sapiro, 2007); where the motion of things is known, it
-has its say. Edges are then drawn along those of the picture by a guided filter (He, Sun and Tang, 2010).
+has its say.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Field = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 LINES = 240
-"""Height, or width where that is less, that masks are worked out at; edges are then found at full size."""
+"""Height, or width where that is less, that masks are worked out at."""
 ROUNDS = 3
 """Of the graph cut."""
 SEED = 0.02
