@@ -131,6 +131,22 @@ def test_a_result_that_was_not_made_is_a_failure(archive, tmp_path, here):
     assert told["faults"] == 4  # the copy shares the fate of its twin
 
 
+def test_what_cannot_be_read_is_a_failure_and_no_obstacle(run, archive, monkeypatch):
+    from vivae.cluster.sources import Item
+
+    mark = Item.mark
+
+    def unreadable(item):
+        if item.path.name == "b.mkv":
+            raise InputError("'b.mkv' cannot be read: Permission denied")
+        return mark(item)
+
+    monkeypatch.setattr(Item, "mark", unreadable)
+    told = run()
+    assert (told["done"], told["same"], told["failed"]) == (2, 1, 2)
+    assert "Permission denied" in " ".join(failure["reason"] for failure in told["failures"])
+
+
 def test_one_run_at_a_time(run, archive, tmp_path, here):
     class Second:
         def run(self, call, tasks):

@@ -26,7 +26,7 @@ from vivae.vae.zoo import load_model
 
 Image = NDArray[np.uint8]
 RATIO = 600
-SHOWN = 24
+SHOWN = 42
 """Number of the frame that is shown."""
 GAP = 8
 

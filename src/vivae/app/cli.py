@@ -10,8 +10,19 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_segment, cli_stylize, cli_understand
-from vivae.app.archive import accept_archives
+from vivae.app import (
+    cli_bench,
+    cli_cluster,
+    cli_detect,
+    cli_enhance,
+    cli_export,
+    cli_generate,
+    cli_segment,
+    cli_serve,
+    cli_stylize,
+    cli_understand,
+)
+from vivae.app.archive import accept_archives, train_with_ray
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
     Channels,
@@ -25,6 +36,7 @@ from vivae.app.options import (
     Model,
     Output,
     OwnModel,
+    Runtime,
     Source,
     Start,
     Threads,
@@ -34,7 +46,19 @@ from vivae.app.options import (
 )
 from vivae.app.root import app
 
-__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_segment", "cli_stylize", "cli_understand"]
+__all__ = [
+    "app",
+    "cli_bench",
+    "cli_cluster",
+    "cli_detect",
+    "cli_enhance",
+    "cli_export",
+    "cli_generate",
+    "cli_segment",
+    "cli_serve",
+    "cli_stylize",
+    "cli_understand",
+]
 
 
 @app.command()
@@ -58,6 +82,20 @@ def train(
         str | None,
         typer.Option("--device", callback=known_device, help="cpu, cuda, cuda:N. [default: cuda if any]"),
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, or ray: processes on a Ray cluster.")
+    ] = "local",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="With ray: processes that train together.")
+    ] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="A",
+            help="Of the cluster: auto, or HOST:PORT. [default: one of its own, here]",
+        ),
+    ] = None,
     threads: Threads = None,
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Start anew in a folder that holds a training.")
@@ -67,6 +105,27 @@ def train(
 ) -> None:
     """Train a model on footage: cleans it, splits it in halves, trains on one and measures on the other."""
     with Session(as_json, kept="The last checkpoint, if any, is kept: --resume goes on from it.") as session:
+        if engine not in ("local", "ray") or (engine == "local" and (workers > 1 or address)):
+            raise typer.BadParameter("--engine is local or ray, and --workers and --address go with ray")
+        progress = session.stage_progress({"training": "steps/s"})
+        if engine == "ray":
+            session.show(
+                train_with_ray(
+                    recipe,
+                    data,
+                    output=output,
+                    workers=workers,
+                    address=address,
+                    threads=threads,
+                    progress=progress,
+                    minutes=minutes,
+                    steps=steps,
+                    resume=resume,
+                    force=force,
+                    device=device,
+                )
+            )
+            return
         session.show(
             vivae.train(
                 recipe,
@@ -77,7 +136,7 @@ def train(
                 resume=resume,
                 force=force,
                 device=device,
-                progress=session.stage_progress({"training": "steps/s"}),
+                progress=progress,
             )
         )
 
@@ -147,6 +206,7 @@ def reconstruct(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -166,6 +226,7 @@ def reconstruct(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -304,6 +365,7 @@ def encode(
     quality: LatentQuality = 100.0,
     channels: Channels = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -321,6 +383,7 @@ def encode(
                 quality=quality,
                 channels=channels,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -337,6 +400,7 @@ def decode(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -352,6 +416,7 @@ def decode(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 force=force,
                 progress=session.progress("decoding"),
             )
@@ -372,10 +437,17 @@ def info(
 
 
 @app.command()
-def doctor(threads: Threads = None, as_json: Json = False, debug: Debug = False) -> None:
+def doctor(
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Also measure how fast each verb is here; takes a minute or two.")
+    ] = False,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Check this machine and this installation; exit code 1 where something stands in the way."""
     with Session(as_json) as session:
-        report = vivae.doctor()
+        report = vivae.doctor(speed=speed, progress=session.share_progress())
         session.show(report)
     if report["problems"]:
         raise typer.Exit(FAULT)

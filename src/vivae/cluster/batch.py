@@ -9,6 +9,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,9 @@ class Engine(Protocol):
 
     def run(self, call: Call, tasks: Sequence[Task]) -> Iterator[Event]:
         """Do them; one `Outcome` a task, in any order."""
+
+    def helping(self) -> AbstractContextManager[None]:
+        """Within the block, verbs on a single file are helped with its parts, where that can be."""
 
 
 def batch(
@@ -269,7 +273,11 @@ class _Run:
             # A result keeps its place when clips of a like name have joined since.
             place = known[source].output if source in known else None
             output = place or str(self.folder / item.name.parent / (item.name.name + self.suffix_of(item)))
-            size, mark = item.mark()
+            try:
+                size, mark = item.mark()
+            except InputError as error:
+                self._settle(Row(source, output, "failed", 0, "", reason=str(error)))
+                continue
             rows[source] = Row(source, output, "running", size, mark)
         return rows
 
@@ -283,7 +291,8 @@ class _Run:
             before = old.get(source)
             if sizes[row.bytes] > 1:
                 kept = before.digest if before is not None and before.mark == row.mark else None
-                digests[source] = kept or Item(Path(source), Path()).digest()
+                with suppress(InputError):  # the verb will say why it cannot be read
+                    digests[source] = kept or Item(Path(source), Path()).digest()
         return digests
 
     def _problem(self, row: Row, before: Row | None, force: bool) -> str:

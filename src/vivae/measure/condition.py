@@ -17,6 +17,8 @@ FLATTEST = 0.2
 """Share of patches, the flattest, that tell noise from texture."""
 UNBIASED = 1.07
 """The flattest patches are also those where noise happens to be low."""
+CUT_OFF = 119.0
+"""Noise of a third of this, and more, measures too low, because black and white cut it off. Found on training clips."""
 NOISE_OF_LUMA = {"limited": 0.574, "full": 0.668}
 """Deviation of luma for a unit of independent noise on R, G and B."""
 SHARP_EDGE = 0.85
@@ -89,7 +91,8 @@ def noise_of(frame: Frame) -> float:
     means = _patches(luma, rows, columns)
     lit = (means > 28) & (means < 226)  # elsewhere clipping hides noise
     chosen = power[lit] if lit.mean() > 0.1 else power.ravel()
-    return UNBIASED * float(np.sqrt(np.quantile(chosen, FLATTEST))) / NOISE_OF_LUMA[frame.color.range]
+    seen = UNBIASED * float(np.sqrt(np.quantile(chosen, FLATTEST))) / NOISE_OF_LUMA[frame.color.range]
+    return seen * (1 + (seen / CUT_OFF) ** 2)
 
 
 def _patches(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:

@@ -47,6 +47,21 @@ Tracks = tuple[str | os.PathLike[str], Fraction | None, Fraction | None]
 """The file whose other tracks come along, and the span of it, in seconds."""
 
 
+def check_output(path: str | os.PathLike[str], force: bool) -> bool:
+    """Whether an output is a folder of images. Raises OutputError or UnsupportedError where it cannot be written.
+
+    For work that takes long before `open_writer` would say so.
+    """
+    suffix = Path(path).suffix.lower()
+    folder = suffix == "" or str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+    check_target(path, force, folder=folder)
+    if folder or suffix in (*CONTAINERS, ".y4m", ".png"):
+        return folder
+    raise UnsupportedError(
+        f"cannot write '{path}': use {', '.join(CONTAINERS)}, .y4m, .png, or a name without suffix for a folder"
+    )
+
+
 def open_writer(
     path: str | os.PathLike[str],
     *,
@@ -85,9 +100,8 @@ def open_writer(
     target = Path(path)
     check_size(target, width, height)
     refuse_overwrite(path, *inputs, *([] if copy_from is None else [copy_from]))
+    folder = check_output(path, force)
     suffix = target.suffix.lower()
-    folder = suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir()
-    check_target(path, force, folder=folder)
     picture = Picture(width, height, fps, color, sar)
     if not folder and suffix in CONTAINERS:
         encoder = encoder_for(codec, suffix, width, height)
@@ -105,13 +119,9 @@ def open_writer(
         raise InputError(
             f"'{path}' is written without a codec: leave out codec and crf, or name a video file"
         )
-    if folder or suffix in (".y4m", ".png"):
-        if copy_from is not None:
-            _name_lost(find_source(copy_from), "a folder of images" if folder else suffix)
-        return VideoWriter(target, picture, lambda stack: _plain(stack, target, force, picture, folder))
-    raise UnsupportedError(
-        f"cannot write '{path}': use {', '.join(CONTAINERS)}, .y4m, .png, or a name without suffix for a folder"
-    )
+    if copy_from is not None:
+        _name_lost(find_source(copy_from), "a folder of images" if folder else suffix)
+    return VideoWriter(target, picture, lambda stack: _plain(stack, target, force, picture, folder))
 
 
 class Whole(Generic[S]):

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from av.video.reformatter import Interpolation
 
 from vivae.measure import bench
@@ -28,8 +29,8 @@ from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.enhance import VIEWS
-from vivae.tasks.restore import Plan, Restorer
-from vivae.train.degrade import coded_by, through_av1, through_codec
+from vivae.tasks.restore import Plan, Restorer, left_by
+from vivae.train.degrade import through_av1, through_codec
 from vivae.train.disturb import with_noise
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import load_enhancer
@@ -70,6 +71,7 @@ def bench_enhance(
     """
     folder = Path(dst)
     folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads)
     network = load_enhancer(model or "enhance")
     views = VIEWS["best" if preset == "best" else "fast"]
     chosen = bench.evaluation_clips(data, clips)
@@ -188,7 +190,7 @@ def _coded(wanted: BenchClip, frames: int, network: Enhancer, views: int) -> Rec
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=coded_by(codec), views=views), network)
+        better, _ = restored(poor, Plan(deblock=left_by(codec), views=views), network)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result

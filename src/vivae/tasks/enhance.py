@@ -22,11 +22,10 @@ from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, prob
 from vivae.media.av1 import Av1Settings
 from vivae.media.kept import Kept, file_mark
 from vivae.media.probe import check_size
-from vivae.media.writer import CONTAINERS
+from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised
+from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised, left_by
 from vivae.tasks.resuming import write_resumably
-from vivae.train.degrade import coded_by
 from vivae.vae.zoo import load_enhancer
 
 logger = logging.getLogger(__name__)
@@ -89,6 +88,7 @@ def enhance(
     if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
         raise InputError(f"noise must lie between 0 and 100 code values, not at {denoise:g}")
     refuse_overwrite(dst, src)
+    check_output(dst, force)
     info = probe(src)
     check_size(Path(dst), info.width * scale, info.height * scale)
     if preview is not None:
@@ -102,6 +102,8 @@ def enhance(
     total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
     tell(f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}.")
+    if deblock and not plan.deblock:
+        tell(f"Traces of {info.codec} stay: its own filters leave nothing that this would remove.")
     tell(_duration(src, partial(Restorer, plan, network, middle=middle), total, start))
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
     picture = Picture(width, height, info.fps * rate, info.color, info.sar)
@@ -161,7 +163,7 @@ def _plan(
         base = replace(base, noise=float(denoise))
     return replace(
         base,
-        deblock=base.deblock or (coded_by(codec) if deblock else 0.0),
+        deblock=base.deblock or (left_by(codec) if deblock else 0.0),
         scale=scale,
         light=base.light or light,
         blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
+from vivae.media.clipping import unclipped
 from vivae.media.light import Light
 from vivae.media.resample import enlarged
 from vivae.train.degrade import coded_by
@@ -21,6 +22,9 @@ LIGHT_NOISE = 8.0
 """Up to this noise one run scales up and denoises together; above, the source is denoised first."""
 LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 """From where on a condition is worth treating: see `Condition`."""
+
+LEFT_ALONE = ("av1", "libdav1d", "vp9")
+"""Codecs whose own filters leave nothing that the network removes: it takes more away than it repairs (`bench`)."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,16 @@ class Plan:
         return told
 
 
+def left_by(codec: str) -> float:
+    """What there is to remove of a codec's traces, as `Known.coded`. codec: by FFmpeg's name."""
+    return 0.0 if codec in LEFT_ALONE else coded_by(codec)
+
+
 def advised(condition: Condition, codec: str = "") -> Plan:
     """What footage in this condition needs. codec: the one it comes from, by FFmpeg's name."""
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=coded_by(codec) if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
+        deblock=left_by(codec) if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
@@ -182,6 +191,7 @@ class _Stage:
         step = self._step(item)
         planes = self._runner.run(step, None if following is None else self._step(following))
         assert self._runner.memory is not None
+        planes = unclipped(planes, self._known.noise, item.source.color)
         return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
 
     def _step(self, item: _Item) -> Step:

@@ -20,6 +20,7 @@ from vivae.media import Frame, Planes, open_video, open_writer, refuse_overwrite
 from vivae.media.color import recolor
 from vivae.media.cuts import CutWatch, thumbnail_of
 from vivae.media.masks import Mask, read_masks
+from vivae.media.writer import check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.vae.look import Grade, Look, LookMeter, look_of
 from vivae.vae.styling import Painter
@@ -82,6 +83,7 @@ def stylize(
     chosen = read_styles(style)
     inputs = [part for part in (src, mask, *(each.path for each in chosen)) if part is not None]
     refuse_overwrite(dst, *inputs)
+    check_output(dst, force)
     with open_video(src, start=start, end=end) as reader:
         info = reader.info
 

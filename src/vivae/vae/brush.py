@@ -29,6 +29,10 @@ SMOOTH = 5.0
 INERTIA = 0.75
 """Share of the last frame's directions in the present one's."""
 REFERENCE = 352
+WORN = 0.35
+"""Share of fresh noise's unevenness, in the evener direction, below which noise was drawn out too far."""
+PATCH = 17
+"""Side, in pixels, of the neighbourhood that unevenness is judged in."""
 
 Field = NDArray[np.float32]
 
@@ -46,6 +50,20 @@ def fresh(height: int, width: int) -> NDArray[np.uint8]:
     noise = np.random.default_rng(0).normal(0, 1, (height, width)).astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 1.1 * scale)
     return np.clip(128 + 60 * soft / soft.std(), 0, 255).astype(np.uint8)
+
+
+def worn(noise: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where noise (H, W) that was carried along has lost its grain, next to `whole`: motion that spreads draws it into
+    streaks."""
+    least = np.minimum(_unevenness(noise, 0), _unevenness(noise, 1))
+    usual = min(float(_unevenness(whole, axis).mean()) for axis in (0, 1))
+    return np.asarray(least < WORN * usual)
+
+
+def _unevenness(noise: NDArray[np.uint8], axis: int) -> Field:
+    """Mean square of the steps along an axis, around each place."""
+    steps = cv2.Sobel(noise, cv2.CV_32F, axis, 1 - axis, ksize=1)
+    return np.asarray(cv2.blur(steps * steps, (PATCH, PATCH)), np.float32)
 
 
 def structure(luma: NDArray[np.uint8]) -> Field:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.media import Planes, pack, unpack
-from vivae.vae.brush import INERTIA, Bristles, brushed, fresh, structure
+from vivae.vae.brush import INERTIA, Bristles, brushed, fresh, structure, worn
 from vivae.vae.enhancing import evened, small_luma
 from vivae.vae.motion import Motion, absolute_places, moved
 
@@ -51,7 +51,8 @@ class Painter:
         if self._before is not None and self._last is not None and self._bristles is not None:
             flow = self._motion.between(here, self._before)
             hidden = _hidden(here, self._before, flow)
-            noise = np.where(_sized(hidden, noise), noise, _carried(self._bristles.noise, flow))
+            old = _carried(self._bristles.noise, flow)
+            noise = np.where(_sized(hidden, noise) | worn(old, noise), noise, old)
             tensor += INERTIA * (_carried(self._bristles.tensor, flow) - tensor)
             last = moved(self._last, flow)
         self._bristles = Bristles(noise, tensor)
@@ -73,9 +74,12 @@ class Painter:
 def _hidden(
     here: NDArray[np.uint8], before: NDArray[np.uint8], flow: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """What of `here` was not to be seen `before`: there the two differ after motion."""
+    """What of `here` was not to be seen `before`: it came from outside, or the two differ after motion."""
+    height, width = here.shape
     apart = cv2.blur(cv2.absdiff(here, _carried(before, flow, cv2.INTER_LINEAR)), (SOFTNESS, SOFTNESS))
-    return np.asarray(apart > HIDDEN)
+    columns, rows = cv2.split(absolute_places(flow, width, height))
+    outside = (columns < 0) | (rows < 0) | (columns > width - 1) | (rows > height - 1)
+    return np.asarray((apart > HIDDEN) | outside)
 
 
 def _carried(what: NDArray[Any], flow: NDArray[np.float32], method: int = cv2.INTER_NEAREST) -> NDArray[Any]:
