@@ -124,8 +124,8 @@ def features_picture() -> None:
 
 
 SEGMENTED = (
-    ("what moves by itself", "bikes.mp4", 3.04, {"auto": True}),
-    ("what a box encloses", "bigbuckbunny.mp4", 2.0, {"box": ["290,130,440,530@2"]}),
+    ("what moves by itself", "bigbuckbunny.mp4", 2.0, {"auto": True}),
+    ("what a box encloses", "bikes.mp4", 3.04, {"box": ["360,48,150,222@3.04"]}),
 )
 
 
@@ -135,9 +135,9 @@ def segment_picture() -> None:
     with tempfile.TemporaryDirectory() as room:
         for label, name, start, options in SEGMENTED:
             target = Path(room) / f"{name}.y4m"
-            segment(_clip(name), target, form="overlay", start=start, end=start + 1, **options)
+            segment(_clip(name), target, form="overlay", start=start, end=start + 0.6, **options)
             with open_video(target) as reader:
-                shown = [frame.to_rgb() for frame in reader][::12]
+                shown = [frame.to_rgb() for frame in reader][::7]
             size = (416, round(416 * shown[0].shape[0] / shown[0].shape[1]))
             small = [cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) for rgb in shown[:3]]
             rows.append(row([labelled(small[0], label), *small[1:]]))
