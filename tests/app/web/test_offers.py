@@ -49,6 +49,7 @@ def line_of(verb, asked):
             "vivae compress clip.mp4 -o clip-small.vva --ratio 8",
         ),
         ("compress", {"quality": 0, "speed": 10}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 0 --speed 10"),
+        ("compress", {"grain": True}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 50 --grain"),
         ("enhance", {"auto": True}, "vivae enhance clip.mp4 -o clip-enhanced.mp4"),
         (
             "enhance",
@@ -154,7 +155,7 @@ def test_the_command_line_makes_the_same_file(house, enter, street, vivae_comman
 def test_detection_learns_and_scores(house, enter, street):
     room = enter(street, street, names=["usual.mp4", "today.mp4"])
     usual, today = room.clips
-    job = house.ask(room, "detect", {"normal": [usual], "surprise": False}, today)
+    job = house.ask(room, "detect", {"normal": [usual], "steps": 2}, today)
     wait_for(lambda: job.state not in ("waiting", "running"))
     assert job.error == ""
     names = [name for name, _ in house.files(job, room)]
@@ -165,7 +166,7 @@ def test_detection_learns_and_scores(house, enter, street):
         ".safetensors",
     ]
     assert job.commands == (
-        "vivae detect fit usual.mp4 -o today-watched.safetensors --model none",
+        "vivae detect fit usual.mp4 -o today-watched.safetensors --steps 2",
         "vivae detect score today-watched.safetensors today.mp4 -o today-watched.csv --report",
     )
     page = (job.folder / "result.html").read_text("utf-8")
