@@ -241,3 +241,15 @@ def test_a_report_is_told_of(house, enter, street):
     (told,) = house.state(room)["jobs"]
     assert told["figures"][0] == ("Shots", "1")
     assert "street.mp4" in (job.folder / "result.html").read_text("utf-8")
+
+
+def test_a_passage_between_two_clips_is_generated(house, enter, street):
+    room = enter(street, street, names=["one.mp4", "two.mp4"])
+    first, second = room.clips
+    job = house.ask(room, "generate", {"way": "between", "second": second, "frames": 3}, first)
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    assert job.commands == ("vivae generate -o one-generated.mp4 --between one.mp4 two.mp4 --frames 3",)
+    (told,) = house.state(room)["jobs"]
+    assert told["figures"] == [("New frames", "3")]
+    assert probe(job.views["after"]).width == 160

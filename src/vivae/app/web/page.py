@@ -272,8 +272,11 @@ def _segment() -> Settings:
 def _generate() -> Settings:
     _note("New video out of a generator's prior: from nothing, or going on from the chosen clip.")
     generators = list_models("generator")
+    label = (
+        "Generator" if generators else "Generator: none is in this package, so only two clips can be joined"
+    )
     way = gr.Radio(_choices(WAYS), value="nothing", label="Begin")
-    model = gr.Dropdown(generators, value=next(iter(generators), None), label="Generator")
+    model = gr.Dropdown(generators, value=next(iter(generators), None), label=label)
     with gr.Column(elem_classes="vv-other"):
         gr.HTML('<p class="vv-label">The other clip</p>', js_on_load=None)
         _part("second")
