@@ -80,7 +80,9 @@ class World:
         elif path.suffix in VIDEOS:
             self._copy(self.clips[0], path)
         elif name.startswith("runs/"):
-            self._copy(resolve("upscale" if "camera" in name else "base"), path / "model.safetensors")
+            made = {"camera": "upscale", "field": "open-field"}
+            model = next((made[word] for word in made if word in name), "base")
+            self._copy(resolve(model), path / "model.safetensors")
         elif path.stem == "damaged":
             vivae.compress(self.clips[0], path)
             path.write_bytes(path.read_bytes()[:-100])

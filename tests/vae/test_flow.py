@@ -69,6 +69,19 @@ def test_a_clip_does_not_depend_on_those_beside_it(taught):
         assert torch.allclose(one[0], many[2], atol=0.05)
 
 
+def test_guidance_leads_further_the_same_way(taught):
+    given = clips(64, 5)
+    known = [torch.ones(64, 1, dtype=torch.bool), torch.zeros(64, 4, dtype=torch.bool)]
+    noise = noise_of(KINDS, [drawn(index) for index in range(64)], torch.device("cpu"))
+    blind = [torch.zeros_like(mark) for mark in known]
+    plain = sample_tokens(taught, noise, given, known, steps=6)
+    same = sample_tokens(taught, noise, given, known, steps=6, without=blind, guidance=1.0)
+    assert torch.equal(plain[1], same[1])
+    # What has a time is not led: its motion is the prior's own.
+    led = sample_tokens(taught, noise, given, known, steps=6, without=blind, guidance=3.0)
+    assert torch.allclose(led[1], plain[1], atol=0.05)
+
+
 def test_what_may_not_be_shown_is_not():
     rng = drawn(1)
     hidden = torch.zeros(500, 1, dtype=torch.bool)

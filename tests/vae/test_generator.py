@@ -94,6 +94,17 @@ def test_classes_that_are_not_there_are_refused():
         from_nothing(small("window"), [0])
 
 
+def test_classes_are_drawn_of_themselves_and_belong_to_the_seed():
+    made = small("things")
+    starts = [from_nothing(made, draws=draws_of(seed, 3)) for seed in (5, 5, 6)]
+    assert torch.equal(starts[0].given[0], starts[1].given[0])
+    assert torch.equal(starts[0].given[0][1], starts[2].given[0][0])  # clip 1 of seed 5 is clip 0 of seed 6
+    assert (starts[0].given[0].sum(-1) == 1).all()
+    assert starts[0].known[0].all()
+    many = from_nothing(made, draws=draws_of(0, 60)).given[0].sum((0, 1))
+    assert (many > 20).all()
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_saved_and_loaded(kind, tmp_path):
     made = small(kind)

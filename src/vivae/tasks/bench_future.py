@@ -12,7 +12,7 @@ from vivae.train.composed import Pictures
 from vivae.vae.generator import ThingsGenerator
 from vivae.vae.rollout import draws_of, from_clip, rolled_out
 
-CLIPS, DRAWS, SEED, STEPS = 40, 20, 7_000_003, 24
+CLIPS, DRAWS, SEED, STEPS = 24, 20, 7_000_003, 24
 
 
 def future(made: ThingsGenerator, pictures: Pictures, speed: float, progress: Progress) -> Record:

@@ -79,8 +79,8 @@ def generate(
         return told | _along(
             generator, interpolate, traverse, seed, steps, max(variations, 2), target, progress
         )
-    leading, start, length = _start(generator, continue_, between, labels, frames)
     draws = draws_of(seed, variations)
+    leading, start, length = _start(generator, continue_, between, labels, frames, draws)
     parts = rolled_out(generator, start, length, draws, steps=steps, progress=progress)
     pictures = _pictures(generator, parts, variations, leading)
     made = target.write(pictures, variations, len(leading) + length, _fps(generator), generator)
@@ -108,6 +108,7 @@ def _start(
     between: tuple[Source, Source] | None,
     labels: Sequence[int],
     frames: int | None,
+    draws: Sequence[torch.Generator],
 ) -> tuple[list[Rgb], Start, int]:
     """The frames that come before, what is known, and how many are to be made."""
     if labels and (continue_ is not None or between is not None):
@@ -127,7 +128,7 @@ def _start(
             raise InputError(f"model '{generator.config.name}' cannot do it: {error}") from error
         return list(as_rgb(generator, before[0, -start.frames :])), start, missing
     try:
-        return [], from_nothing(generator, labels), frames or generator.frames
+        return [], from_nothing(generator, labels, draws), frames or generator.frames
     except ValueError as error:
         raise InputError(str(error)) from error
 

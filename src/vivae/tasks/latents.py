@@ -12,7 +12,7 @@ from vivae.tasks.clips import as_clip, ends_of
 from vivae.tasks.common import Progress, no_progress
 from vivae.vae.flow import Tokens
 from vivae.vae.generator import Generator
-from vivae.vae.rollout import draws_of
+from vivae.vae.rollout import draws_of, from_nothing
 
 Source = str | os.PathLike[str]
 DRAWN = 64
@@ -35,8 +35,9 @@ def window_of(generator: Generator, source: Source, steps: int) -> Tokens:
     """Tokens of the first window of a clip, or of what a seed, written as a number, gives."""
     name = os.fspath(source)
     if name.isdigit() and not Path(name).exists():
-        given, known = generator.nothing(1)
-        return generator.sample(generator.noise(draws_of(int(name), 1)), given, known, steps=steps)
+        draws = draws_of(int(name), 1)
+        start = from_nothing(generator, draws=draws)
+        return generator.sample(generator.noise(draws), start.given, start.known, steps=steps)
     ends = ends_of(source, generator)
     if ends.total < 2 and generator.unit > 1:
         raise InputError(
@@ -70,13 +71,10 @@ def traversed(
 
     Directions are the principal ones of the normalised tokens. Returns the windows and how many are in a row.
     """
-    given, known = generator.nothing(DRAWN)
-
-    def told(done: int, total: int) -> None:
-        progress(done, total)
-
+    draws = draws_of(seed, DRAWN)
+    start = from_nothing(generator, draws=draws)
     tokens = generator.normal(
-        generator.sample(generator.noise(draws_of(seed, DRAWN)), given, known, steps=steps, progress=told)
+        generator.sample(generator.noise(draws), start.given, start.known, steps=steps, progress=progress)
     )
     flat = _flat(tokens)
     _, spreads, axes = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)

@@ -17,7 +17,8 @@ from vivae.vae.model import VideoVAE
 from vivae.vae.rollout import draws_of, from_nothing, rolled_out
 
 SAMPLE_SEED = 1000
-FEATURE_STRIDE = 2
+FEATURE_STRIDE = 4
+"""Every so many frames of a clip are described."""
 STEPS = 24
 
 
@@ -32,20 +33,11 @@ def plain(made: Generator, count: int) -> Tensor:
 
 def drawn(made: Generator, count: int, seed: int = SAMPLE_SEED) -> Tensor:
     """`count` windows from the learned prior."""
-    parts = [
-        next(
-            iter(
-                rolled_out(
-                    made,
-                    from_nothing(made),
-                    made.frames,
-                    draws_of(seed + at, min(50, count - at)),
-                    steps=STEPS,
-                )
-            )
-        )
-        for at in range(0, count, 50)
-    ]
+    parts = []
+    for at in range(0, count, 50):
+        draws = draws_of(seed + at, min(50, count - at))
+        start = from_nothing(made, draws=draws)
+        parts += list(rolled_out(made, start, made.frames, draws, steps=STEPS))
     return torch.cat(parts)
 
 

@@ -73,7 +73,7 @@ def _beyond(pictures: Array, known: Array) -> Array:
 
 
 def _laid_over(take: Sequence[Picture], size: tuple[int, int], zoom: float, x: float, y: float) -> Array:
-    """Details (pictures, rows, columns), without the edge, of a take in the candidate's pixels, scaled about the middle and shifted."""
+    """Details (pictures, rows, columns) of a take in the candidate's pixels, scaled about the middle and shifted."""
     columns, rows = size
     found = []
     for picture in take:

@@ -185,9 +185,15 @@ def sample_tokens(
     known: Known,
     *,
     steps: int,
+    without: Known | None = None,
+    guidance: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tokens:
-    """Carry noise to latents where nothing is known, by `steps` steps of Heun's method, the last one Euler's."""
+    """Carry noise to latents where nothing is known, by `steps` steps of Heun's method, the last one Euler's.
+
+    without, guidance: what has no time is led away from what it would be if only `without` were known, `guidance` times
+    as far as to what it is with all that is known (classifier-free guidance, Ho & Salimans, 2022).
+    """
     device, batch = given[0].device, given[0].shape[0]
 
     def shown(state: Tokens) -> Tokens:
@@ -199,7 +205,18 @@ def sample_tokens(
     def aim(state: Tokens, time: float) -> Tokens:
         moment = torch.full((batch,), time, device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
-            return [part.float() for part in flow(state, moment, known)]
+            found = [part.float() for part in flow(state, moment, known)]
+            if without is None or guidance == 1:
+                return found
+            hidden = [
+                torch.where((mark & ~less)[..., None], torch.lerp(blank, own, time), part)
+                for mark, less, blank, own, part in zip(known, without, noise, given, state, strict=True)
+            ]
+            blind = flow(hidden, moment, without)
+        return [
+            part if kind.timed is not None else torch.lerp(other.float(), part, guidance)
+            for kind, part, other in zip(flow.kinds, found, blind, strict=True)
+        ]
 
     def speed(state: Tokens, time: float) -> Tokens:
         return [(end - own) / (1 - time) for own, end in zip(state, aim(state, time), strict=True)]

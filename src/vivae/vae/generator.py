@@ -20,6 +20,9 @@ from vivae.vae.window import WindowConfig, WindowVAE
 REFINING = 60
 """Rounds of descent on what was inferred of a given clip; see `vivae.vae.paths.refined`."""
 LEAST_SPREAD = 1e-3
+LABEL = "label"
+GUIDANCE = 2.0
+"""How far looks follow a known class; 1 is what the prior says, more is plainer and less varied."""
 
 
 class GeneratorConfig(BaseModel):
@@ -120,7 +123,7 @@ class Generator(nn.Module, ABC):
         return [
             kind.at(units)
             if kind.timed is not None
-            else torch.full((batch, kind.count), kind.name != "label", device=device)
+            else torch.full((batch, kind.count), kind.name != LABEL, device=device)
             for kind in self.kinds
         ]
 
@@ -137,8 +140,24 @@ class Generator(nn.Module, ABC):
         steps: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tokens:
-        """A window from the learned prior: the tokens that are not known, drawn."""
-        drawn = sample_tokens(self.flow, noise, self.normal(given), known, steps=steps, progress=progress)
+        """A window from the learned prior: the tokens that are not known, drawn; led by classes where they are."""
+        blind = [
+            torch.zeros_like(mark) if kind.name == LABEL else mark
+            for kind, mark in zip(self.kinds, known, strict=True)
+        ]
+        led = any(
+            bool(mark.any()) for kind, mark in zip(self.kinds, known, strict=True) if kind.name == LABEL
+        )
+        drawn = sample_tokens(
+            self.flow,
+            noise,
+            self.normal(given),
+            known,
+            steps=steps,
+            without=blind if led else None,
+            guidance=GUIDANCE,
+            progress=progress,
+        )
         # What is known comes back to the bit.
         return [
             torch.where(mark[..., None], own, part)
@@ -157,7 +176,7 @@ class ThingsGenerator(Generator):
             Kind("path", (own.things, own.frames // own.group), 4 * own.group, timed=1),
         ]
         if own.labels:
-            kinds.insert(0, Kind("label", (own.things,), own.labels))
+            kinds.insert(0, Kind(LABEL, (own.things,), own.labels))
         super().__init__(config, kinds)
         self.vae = ThingsVAE(own)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vivae.vae.flow import Known, Tokens
-from vivae.vae.generator import Generator
+from vivae.vae.generator import LABEL, Generator
 
 Progress = Callable[[int, int], None]
 
@@ -22,7 +22,7 @@ def nobody(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Start:
-    """What is known of the first window. frames: how many of its first frames; given, known: one clip's tokens."""
+    """What is known of the first window. frames: how many of its first frames; given, known: tokens."""
 
     frames: int
     given: Tokens
@@ -34,16 +34,27 @@ def draws_of(seed: int, count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed + index) for index in range(count)]
 
 
-def from_nothing(generator: Generator, labels: Sequence[int] = ()) -> Start:
-    """Nothing known, or the classes of the first things. Raises ValueError for a class or thing that is not there."""
-    given, known = generator.nothing(1)
+def from_nothing(
+    generator: Generator, labels: Sequence[int] = (), draws: Sequence[torch.Generator] = ()
+) -> Start:
+    """Nothing known, or the classes of the first things.
+
+    Without `labels`, a model of classes draws one for each thing of each clip, from the clip's own one of `draws`.
+    Raises ValueError for a class or thing that is not there.
+    """
+    kind = generator.kinds[0]
+    given, known = generator.nothing(max(1, len(draws)))
     if labels:
-        kind = generator.kinds[0]
-        if kind.name != "label" or len(labels) > kind.count or not all(0 <= x < kind.width for x in labels):
+        if kind.name != LABEL or len(labels) > kind.count or not all(0 <= x < kind.width for x in labels):
             raise ValueError(f"labels {list(labels)} do not suit the model '{generator.config.name}'")
         for place, label in enumerate(labels):
-            given[0][0, place, label] = 1.0
-            known[0][0, place] = True
+            given[0][:, place, label] = 1.0
+            known[0][:, place] = True
+    elif kind.name == LABEL:
+        for clip, draw in enumerate(draws):
+            for place in range(kind.count):
+                given[0][clip, place, int(torch.randint(kind.width, (), generator=draw))] = 1.0
+                known[0][clip, place] = True
     return Start(0, given, known)
 
 
