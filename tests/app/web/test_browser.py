@@ -237,7 +237,9 @@ def test_detect(at_work):
     page = at_work
     tab(page, "Detect")
     page.get_by_role("checkbox", name="street.mp4").click()
-    page.get_by_label(re.compile("Watch looks")).uncheck()
+    steps = page.get_by_label(re.compile("number input for Steps"))
+    steps.fill("50")
+    steps.press("Tab")
     page.click("#vv-detect-start")
     ended(page)
     frame = page.wait_for_selector("iframe.vv-page").content_frame()
