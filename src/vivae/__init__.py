@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vivae.app.tuning import tune as tune
     from vivae.app.video_report import report as report
     from vivae.cluster.batch import batch as batch
+    from vivae.cluster.bench import bench_cluster as bench_cluster
     from vivae.errors import VivaeError as VivaeError
     from vivae.tasks.bench_codec import bench_codec as bench_codec
     from vivae.tasks.bench_detect import bench_detect as bench_detect
@@ -51,6 +52,7 @@ _PLACES = {
     "VideoVAE": "vivae.vae.model",
     "VivaeError": "vivae.errors",
     "batch": "vivae.cluster.batch",
+    "bench_cluster": "vivae.cluster.bench",
     "bench_codec": "vivae.tasks.bench_codec",
     "bench_detect": "vivae.tasks.bench_detect",
     "bench_enhance": "vivae.tasks.bench_enhance",

@@ -21,7 +21,7 @@ OPTIONS = {"speed": 8, "quality": 30}
 def cluster(monkeypatch):
     """A head with one processor, to which nodes can be added."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_DISABLE_IMPORT_WARNING", "1")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine starves it
     node = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     made = Cluster(initialize_head=True, head_node_args=node)
     yield made

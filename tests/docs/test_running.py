@@ -27,6 +27,8 @@ NOT_RUN = {
     "demo": "two minutes; tests/app/test_demo.py runs it",
     "train": "only the smallest recipe, and of it two steps",
 }
+STEPS = "2"
+"""Of every training."""
 RUN_AFTER_ALL = ("train recipes/tiny.yaml", "train tiny")
 VERBS = dict(every_verb(typer.main.get_command(app)))
 PRINTED_PAGES = [page for page in PAGES if page.name != "README.zh.md"]  # has the commands of README.md
@@ -67,11 +69,11 @@ def options_of(words):
 def typed(words):
     """What is typed: made to fit the clip, and over the results of the line before."""
     words = fitted(words)
-    if words[0] == "train":
+    if "steps" in options_of(words):
         if "--minutes" in words:
             at = words.index("--minutes")
             del words[at : at + 2]
-        words += ["--steps", "2"]
+        words += ["--steps", STEPS]
     if "force" in options_of(words) and not {"--force", "-f", "--resume"} & set(words):
         words.append("--force")
     return words
@@ -90,8 +92,9 @@ class Adapted:
             for option in options:
                 if (small := SMALLER.get(f"--{option}")) is not None:
                     options[option] = float(small) if small.replace(".", "").isdigit() else small
-            if "force" in inspect.signature(value).parameters:
-                options["force"] = True
+            known = inspect.signature(value).parameters
+            options |= {"force": True} if "force" in known else {}
+            options |= {"steps": int(STEPS)} if "steps" in known else {}
             return value(*arguments, **options)
 
         return call

@@ -34,6 +34,13 @@ def write(path, width=75, height=49):
             writer.write(frame, alpha(width, height))
 
 
+def fail(path):
+    frame = next(frames(75, 49))
+    with open_cutout(path, Picture(75, 49, Fraction(25), frame.color)) as writer:
+        writer.write(frame, alpha(75, 49))
+        raise RuntimeError
+
+
 def read(path):
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -68,12 +75,8 @@ def test_a_folder_of_png_is_exact(tmp_path):
 def test_nothing_is_left_of_a_failure(tmp_path):
     with pytest.raises(UnsupportedError, match="transparency"):
         write(tmp_path / "out.mp4")
-    with (
-        pytest.raises(RuntimeError),
-        open_cutout(tmp_path / "a.webm", Picture(75, 49, Fraction(25), next(frames(75, 49)).color)) as writer,
-    ):
-        writer.write(next(frames(75, 49)), alpha(75, 49))
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "a.webm")
     assert not list(tmp_path.iterdir())
     write(tmp_path / "b.webm")
     with pytest.raises(OutputError, match="exists"):

@@ -43,5 +43,5 @@ def test_plain_masks_are_one_object_and_grey_ids_stay(tmp_path):
 def test_what_is_no_image_is_refused(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(b"no picture")
-    with pytest.raises(FormatError, match="mask.png"):
+    with pytest.raises(FormatError, match=r"mask\.png"):
         read_indexed(path)

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from vivae.errors import InputError
+from vivae.errors import InputError, VivaeError
 from vivae.measure.condition import measure_condition, noise_of
 from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video, open_writer, probe
 from vivae.media.resample import Shrinker
 from vivae.tasks import resuming
 from vivae.tasks.enhance import enhance
-from vivae.tasks.restore import Plan, Restorer, advised
+from vivae.tasks.restore import Plan, Restorer, advised, left_by
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import blurred, with_noise
 from vivae.vae.zoo import load_enhancer
@@ -204,3 +204,43 @@ def test_advice_follows_the_condition(bikes, clean, noisy):
     assert advised(measure_condition(soft, info)).blur > advised(measure_condition(clean, info)).blur
     dark = [like(frame, (frame.y // 6 + 14, frame.u, frame.v)) for frame in clean]
     assert advised(measure_condition(dark, info)).light
+
+
+def test_twice_as_many_frames_stand_between_the_others(clean, tmp_path):
+    told = enhance(write(tmp_path / "a.mkv", clean[:4]), tmp_path / "b.mkv", rate=2, codec="ffv1")
+    made = read(tmp_path / "b.mkv")
+    assert told["frames"] == len(made) == 8
+    assert [frame.time for frame in made] == [Fraction(number, 50) for number in range(8)]
+    for index, frame in enumerate(clean[:4]):
+        assert np.array_equal(made[2 * index].y, frame.y)
+    for index in range(3):
+        before, middle, after = (made[2 * index + step].y.astype(int) for step in range(3))
+        apart = np.abs(before - after).mean()
+        assert max(np.abs(middle - side).mean() for side in (before, after)) < apart
+
+
+def test_traces_that_a_codecs_own_filters_left_are_left_alone(clean, tmp_path):
+    assert left_by("av1") == 0 < left_by("hevc") < left_by("mpeg2video")
+    said = []
+    with open_writer(
+        tmp_path / "a.mkv", width=SIZE[0], height=SIZE[1], fps=Fraction(25), color=clean[0].color, crf=60
+    ) as writer:
+        for frame in clean[:3]:
+            writer.write(frame)
+    told = enhance(tmp_path / "a.mkv", tmp_path / "b.y4m", deblock=True, tell=said.append)
+    assert told["done"] == []
+    assert any("av1" in sentence for sentence in said)
+    for a, b in zip(read(tmp_path / "a.mkv"), read(tmp_path / "b.y4m"), strict=True):
+        assert np.array_equal(a.y, b.y)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("there.mp4", "exists"), ("out.foo", "use .mp4"), ("no/a.mp4", "folder")]
+)
+def test_an_output_that_cannot_be_is_refused_before_the_work(bikes, tmp_path, name, words):
+    (tmp_path / "there.mp4").write_bytes(b"kept")
+    said = []
+    with pytest.raises(VivaeError, match=words):
+        enhance(bikes, tmp_path / name, denoise=5, tell=said.append)
+    assert not said
+    assert (tmp_path / "there.mp4").read_bytes() == b"kept"

@@ -56,7 +56,8 @@ def test_a_square_that_moves(tmp_path):
     assert [(row["x"], row["y"], row["width"], row["height"], row["area"]) for row in rows] == [
         (str(4 + 6 * index), "5", "4", "5", "20") for index in range(3)
     ]
-    assert rows[0]["speed"] == "" and float(rows[1]["speed"]) == pytest.approx(60)
+    assert rows[0]["speed"] == ""
+    assert float(rows[1]["speed"]) == pytest.approx(60)
     told = json.loads((tmp_path / "objects.json").read_text())
     assert [image["file_name"] for image in told["images"]] == ["00000.png", "00001.png", "00002.png"]
     assert [item["category_id"] for item in told["annotations"]] == [2, 2, 2]
@@ -69,4 +70,5 @@ def test_a_clip_without_objects(tmp_path):
     with TrackWriter(tmp_path, 4, 3) as tracks:
         tracks.add(0, 0.0, np.zeros((3, 4), np.uint8))
     told = json.loads((tmp_path / "objects.json").read_text())
-    assert told["annotations"] == [] and len(told["images"]) == 1
+    assert told["annotations"] == []
+    assert len(told["images"]) == 1

@@ -50,8 +50,6 @@ logger = logging.getLogger(__name__)
 
 TEST_WINDOWS = 12
 TEST_PAIRS = 24
-GROWN = frozenset({"scene_features", "scene_size", "blends", "levels", "depths"})
-"""What an enhancer may have beyond the model it starts from, see `Enhancer.adopt`."""
 Report = Callable[[str, int, int | None], None]
 """Progress: what is being done, how far, of how many."""
 Watch = Callable[[int, int, dict[str, float]], None]
@@ -229,9 +227,7 @@ def _new_enhancer(recipe: EnhancerRecipe | BetweenRecipe, passages: list[Passage
     model = Enhancer(config)
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
-        _check_same_shape(start.config, config, recipe.start_from, GROWN)
-        if not config.holds(start.config):
-            raise InputError(f"{recipe.start_from} has parts that the recipe's model lacks: use its settings")
+        _check_same_shape(start.config, config, recipe.start_from, {"scene_features", "scene_size", "blends"})
         model.adopt(start)
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255

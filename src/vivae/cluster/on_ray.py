@@ -87,6 +87,8 @@ def connected(address: str | None, processors: int) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A cluster of our own yields to others no more than processes of our own do.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     own = {"num_cpus": processors, "include_dashboard": False} if address is None else {"address": address}
     with _our_signals():
         try:

@@ -61,9 +61,12 @@ class Gathered:
     curve: list[tuple[float, float]] = field(default_factory=list)
     thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    shape: float = 16 / 9
+    """Width over height."""
 
     def add(self, scored: Scored, frame: Frame, event: int | None) -> None:
         """A frame, and the number of the event of which it is the strangest so far."""
+        self.shape = frame.width / frame.height
         self.curve.append((scored.time, scored.score))
         if event is not None:
             self.thumbnails[event] = _thumbnail(frame, scored.box)

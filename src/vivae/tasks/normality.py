@@ -231,4 +231,4 @@ def smoothed(scores: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
 
 
 def _share(share: float) -> str:
-    return "all" if share >= 1 else f"{100 * min(share, 0.999):.1f} %"
+    return f"{100 * min(share, 0.999):.1f} %"

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError
-from vivae.vae.guided import sharpen_mask
+from vivae.vae.motion import Motion
+from vivae.vae.moving import REACH, what_moves
 from vivae.vae.outline import LINES, Hints, outline
+from vivae.vae.segmenter import FINEST
+from vivae.vae.zoo import load_segmenter
 
 Mask = NDArray[np.bool_]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
-EDGE_RADIUS = 2
-"""Pixels at 240 lines from which an edge of the picture draws the mask's."""
-EDGE_SOFTNESS = 1e-3
 MOST_OBJECTS = 20
 """Objects that can be followed at a time."""
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -48,22 +48,36 @@ def first_mask(
     not_points: Sequence[Point] = (),
     box: Box | None = None,
     mask: Mask | None = None,
+    before: Sequence[NDArray[np.uint8]] = (),
+    after: Sequence[NDArray[np.uint8]] = (),
 ) -> Mask:
     """The object that is pointed at in one frame, in a fraction of a second: for interfaces.
 
     frame: uint8 RGB (H, W, 3). points, not_points: (x, y) in pixels, on the object and beside it. box: (x, y, width,
-    height) around it. mask: bool (H, W), a mask so far, which points correct. Returns bool (H, W).
-    Raises InputError where nothing is pointed at, or outside of the frame.
+    height) around it. mask: bool (H, W), a mask so far, which points correct. before, after: frames around it, in order
+    of time, three of each at most; how things move in them tells much better than colours what belongs to a point.
+    Returns bool (H, W). Raises InputError where nothing is pointed at, or outside of the frame.
     """
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise InputError(f"a frame must be uint8 of shape (H, W, 3), not {frame.dtype} {frame.shape}")
+    for picture in (frame, *before, *after):
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+            raise InputError(f"a frame must be uint8 of shape (H, W, 3), not {picture.dtype} {picture.shape}")
+        if picture.shape != frame.shape:
+            raise InputError(f"the frames around one of {frame.shape[1]}x{frame.shape[0]} must have its size")
     hints = Hints(points, not_points, box, mask)
     check_hints(hints, frame.shape[1], frame.shape[0])
-    full = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2YUV), np.uint8)
+    full = _in_yuv(frame)
     small = shrunk(full)
+    moving = None
+    if before or after:
+        around = [shrunk(_in_yuv(picture)) for picture in (*before[-REACH:], frame, *after[:REACH])]
+        moving = what_moves(load_segmenter(), around, len(before[-REACH:]), Motion(finest=FINEST))
     x, y = small.shape[1] / full.shape[1], small.shape[0] / full.shape[0]
-    likely = outline(small, hints.scaled(x, y))
-    return np.asarray(sharpen_mask(likely, small[..., 0], full[..., 0], EDGE_RADIUS, EDGE_SOFTNESS) > 0.5)
+    likely = outline(small, hints.scaled(x, y), moving)
+    return np.asarray(cv2.resize(likely, full.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
+def _in_yuv(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2YUV), np.uint8)
 
 
 def check_hints(hints: Hints, width: int, height: int) -> None:

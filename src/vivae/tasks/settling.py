@@ -17,6 +17,8 @@ SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)
 """Shares of the width, and thumbnail pixels, around the place that was found: details are finer than its steps."""
 FEWEST = 6
 """Segments that tell what is common to them."""
+EDGE = 4
+"""Thumbnail pixels inside a query's border whose details what lay beyond it had a part in."""
 NOISE = 0.3
 """Deviation of a detail, in code values, that encoding leaves uncertain: where less than that moves, all agree."""
 
@@ -32,9 +34,14 @@ def settle(
     size = size_of(laid.zoom, aspect, takes[0][0].aspect)
     if size is None:
         return np.full(len(group), -1.0, np.float32)
-    window = slice(laid.top, laid.top + size[1]), slice(laid.left, laid.left + size[0])
+    window = (
+        slice(laid.top + EDGE, laid.top + size[1] - EDGE),
+        slice(laid.left + EDGE, laid.left + size[0] - EDGE),
+    )
     details = np.stack([[detail(one.astype(np.float32))[window] for one in segment] for segment in group])
-    like = details[best : best + 1]
+    common = np.median(details, axis=(0, 1))
+    still = len(group) >= FEWEST
+    like = np.stack([common, common])[None] if still else details[best : best + 1]
 
     def agreeing(place: tuple[float, float, float]) -> float:
         return float(_agreement(_laid_over(takes[laid.take], size, *place)[None], like)[0, 0])
@@ -43,10 +50,10 @@ def settle(
     place = max(((zoom, x, y) for x, y in product(SHIFTS, SHIFTS)), key=agreeing)
     queries = np.stack([_laid_over(take, size, *place) for take in takes])
     plain = _agreement(queries, details)
-    if len(group) < FEWEST:
+    if not still or queries.shape[1] == 1:  # what moves differs from one picture to the next
         return np.asarray(plain.max(1), np.float32)
-    known = _background(np.median(details, axis=(0, 1)))
-    moving = _agreement(_beyond(queries, known), _beyond(details, known), NOISE**2 * size[0] * size[1])
+    known = _background(common)
+    moving = _agreement(_beyond(queries, known), _beyond(details, known), NOISE**2 * common.size)
     return np.asarray(((plain + moving) / 2).max(1), np.float32)
 
 
@@ -66,7 +73,8 @@ def _beyond(pictures: Array, known: Array) -> Array:
 
 
 def _laid_over(take: Sequence[Picture], size: tuple[int, int], zoom: float, x: float, y: float) -> Array:
-    """Details (pictures, rows, columns) of a take in the candidate's pixels, scaled about the middle and shifted."""
+    """Details (pictures, rows, columns) of a take, without the edge, in the candidate's pixels, scaled about the middle
+    and shifted."""
     columns, rows = size
     found = []
     for picture in take:
@@ -79,7 +87,7 @@ def _laid_over(take: Sequence[Picture], size: tuple[int, int], zoom: float, x: f
         moved = cv2.warpAffine(
             picture.luma, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        found.append(detail(np.asarray(moved)))
+        found.append(detail(np.asarray(moved))[EDGE:-EDGE, EDGE:-EDGE])
     return np.stack(found)
 
 

@@ -69,9 +69,6 @@ class EnhancerConfig(BaseModel):
     blends: bool = False
     """Whether the result may take shares of the last result and of the following frame, place by place: a filter over
     time, whose strength is what the network says. For noise, which averaging removes and convolutions hardly do."""
-    levels: bool = False
-    """Whether brightness and colour around each place are seen, too: what noise does depends on them near black and
-    white, where it was clipped."""
     attributes: tuple[Attribute, ...] = ("quantiser", "shrink")
     """What is told of the condition, see `Known`."""
     hidden: int = Field(32, ge=4, le=256)
@@ -80,11 +77,6 @@ class EnhancerConfig(BaseModel):
     """Channels learned for each place of a fixed camera; 0 for a model of any video."""
     scene_size: tuple[int, int] | None = None
     """Height and width, in packed positions, of the camera's frames; the training takes it from the data."""
-
-    def holds(self, other: "EnhancerConfig") -> bool:
-        """Whether a model of this shape has all the parts of another one, which may lack some."""
-        deeper = all(own >= theirs for own, theirs in zip(self.depths, other.depths, strict=True))
-        return deeper and self.blends >= other.blends and self.levels >= other.levels
 
 
 class Enhancer(nn.Module):
@@ -96,7 +88,7 @@ class Enhancer(nn.Module):
         self.hash = ""
         self.notes: dict[str, Any] = {}
         fine, coarse = config.widths
-        inputs = 3 * CHANNELS + (len(PLANES) if config.levels else 0)
+        inputs = 3 * CHANNELS
         if config.scene_size is not None:
             inputs += CHANNELS + config.scene_features
             self.register_buffer("background", torch.zeros(1, CHANNELS, *config.scene_size))
@@ -134,8 +126,7 @@ class Enhancer(nn.Module):
         return F.pad(part, missing, mode="replicate") if any(missing) else part
 
     def adopt(self, other: "Enhancer") -> None:
-        """Begin with the weights of a model that may lack a scene, blends, levels or blocks: what it lacks counts as
-        nothing."""
+        """Begin with the weights of a model that may lack a scene or blends: what it lacks counts as nothing."""
         own = self.state_dict()
         for name, value in other.state_dict().items():
             own[name].zero_()
@@ -161,10 +152,7 @@ class Enhancer(nn.Module):
             (fine, fine, coarse, coarse), 1
         )
         # Without what all inputs share, one step of training moves details and not the brightness of everything.
-        around = _surround(present)
-        parts = [present - _spread(around), last - present, following - present]
-        if self.config.levels:
-            parts.append(around - 0.5)
+        parts = [present - _surround(present), last - present, following - present]
         if scene is not None:
             parts += [scene[:, :CHANNELS] - present, scene[:, CHANNELS:]]
         seen = torch.cat(parts, 1)
@@ -183,11 +171,7 @@ class Enhancer(nn.Module):
 
 
 def _surround(packed: Tensor) -> Tensor:
-    """(B, 3, h, w): the mean of each plane over the 3x3 blocks around."""
+    """(B, 24, h, w): the mean of each plane over the 3x3 blocks around."""
     means = torch.cat([plane.mean(1, keepdim=True) for plane in packed.split(PLANES, 1)], 1)
-    return F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)
-
-
-def _spread(planes: Tensor) -> Tensor:
-    """(B, 3, h, w) -> (B, 24, h, w)."""
-    return planes.repeat_interleave(torch.tensor(PLANES, device=planes.device), 1, output_size=CHANNELS)
+    smooth = F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return smooth.repeat_interleave(torch.tensor(PLANES, device=packed.device), 1, output_size=CHANNELS)

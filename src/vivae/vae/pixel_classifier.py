@@ -49,7 +49,7 @@ def pixel_signs(picture: NDArray[np.uint8], moving: Field) -> Field:
 
 
 SIGNS = 15
-MOTION = 1.0
+MOTION = 2.0
 """How much motion counts beside colour."""
 
 

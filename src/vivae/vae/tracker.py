@@ -25,15 +25,15 @@ class TrackerSettings:
 
     inertia: float = 1.0
     """Weight of the moved mask."""
-    edge: float = 6.0
+    edge: float = 9.0
     """Pixels from the moved mask's edge, at 240 lines, in which its log odds grow by one `inertia`."""
     sure: float = 4.0
     """The most that the moved mask is sure of, in those units."""
-    appearance: float = 3.0
+    appearance: float = 4.0
     """Weight of the classifier."""
     trust: float = 1.2
     """The most that the classifier is sure of."""
-    smooth: float = 1.5
+    smooth: float = 1.0
     """Deviation, in pixels, of the blur of the log odds."""
     least: int = 8
     """Pixels below which an object counts as out of sight."""

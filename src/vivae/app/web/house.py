@@ -249,7 +249,7 @@ def figures(job: Job, room: Room) -> list[tuple[str, str]]:
     elif job.verb == "detect":
         found.append(("Unusual events", str(told["events"])))
     elif job.verb == "report":
-        found.append(("Shots", str(len(told["shots"]))))
+        found.append(("Shots", str(told["shots"])))
         found.append(("Stands out", str(len(told["moments"]))))
     return found
 

@@ -5,7 +5,6 @@ A process runs one order and reports through a pipe: `Progress`, `Word`, and at 
 
 import inspect
 import logging
-import os
 import resource
 import signal
 import time
@@ -223,7 +222,6 @@ class Pointed:
 def entry(order: Order, pipe: Connection) -> None:
     """Where a process begins."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.nice(5)
     log = logging.getLogger("vivae")
     log.addHandler(_Words(pipe.send))
     log.setLevel(logging.WARNING)
