@@ -82,7 +82,7 @@ class World:
         elif path.suffix in VIDEOS:
             self._copy(self.clips[0], path)
         elif name.startswith("runs/"):
-            made = {"camera": "upscale", "field": "open-field"}
+            made = {"camera": "upscale", "digits": "moving-mnist"}
             model = next((made[word] for word in made if word in name), "base")
             self._copy(resolve(model), path / "model.safetensors")
         elif name == "street.safetensors":
