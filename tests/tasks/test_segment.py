@@ -177,3 +177,35 @@ def test_the_input_is_never_overwritten(clip, tmp_path):
         segment(clip, clip, auto=True, force=True)
     with pytest.raises(InputError, match="folder"):
         segment(clip, tmp_path / "masks.mp4", auto=True)
+
+
+@pytest.mark.parametrize("form", ["masks", "overlay", "cutout"])
+def test_an_interruption_leaves_nothing(clip, tmp_path, form):
+    def interrupt(part, done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    target = tmp_path / {"masks": "out", "overlay": "out.mp4", "cutout": "out.webm"}[form]
+    with pytest.raises(KeyboardInterrupt):
+        segment(clip, target, static_camera=True, form=form, progress=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [{"auto": True}, {"static_camera": True}, {"box": ["2,2,9,5@0.04"]}])
+def test_tiny_odd_frames_are_no_fault(tmp_path, options):
+    (tmp_path / "in").mkdir()
+    for index in range(3):
+        picture = np.full((11, 17, 3), 40 * index, np.uint8)
+        cv2.imwrite(str(tmp_path / "in" / f"{index}.png"), picture)
+    assert segment(tmp_path / "in", tmp_path / "masks", **options)["frames"] == 3
+    assert masks_in(tmp_path / "masks")[0].shape == (11, 17)
+
+
+def test_memory_does_not_depend_on_where_a_prompt_lies(clip, tmp_path, monkeypatch):
+    """Going backwards in chunks gives what going backwards at once gives."""
+    prompt = {"box": ["60,42,52,50@0.24"]}
+    segment(clip, tmp_path / "whole", **prompt)
+    monkeypatch.setattr("vivae.tasks.labelling.CHUNK", 3)
+    segment(clip, tmp_path / "parts", **prompt)
+    for a, b in zip(masks_in(tmp_path / "whole"), masks_in(tmp_path / "parts"), strict=True):
+        assert np.array_equal(a, b)

@@ -101,6 +101,9 @@ def bench_segment(
     clips: Annotated[
         list[str] | None, typer.Option("--clip", help="Only this sequence; may be repeated. [default: all]")
     ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", min=4, help="Of each DAVIS sequence, the first. [default: all]")
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 2,
     as_json: Json = False,
     debug: Debug = False,
@@ -114,6 +117,7 @@ def bench_segment(
                 data,
                 output,
                 model=model,
+                frames=frames,
                 threads=threads,
                 clips=clips or (),
                 progress=session.share_progress(),

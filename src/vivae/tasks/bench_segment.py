@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from vivae.tasks.labelling import labels_of, picture_of
 from vivae.vae.background import Background
 from vivae.vae.discover import Discoverer
 from vivae.vae.moving import MotionWindow, View
-from vivae.vae.outline import Hints, outline
+from vivae.vae.outline import Hints, outline, redrawn
 from vivae.vae.segmenter import FlowSegmenter
 from vivae.vae.tracker import Tracker
 from vivae.vae.zoo import load_segmenter
@@ -45,14 +46,15 @@ def bench_segment(
     dst: str | os.PathLike[str],
     *,
     model: str | Path = "motion",
+    frames: int | None = None,
     threads: int = 2,
     clips: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> Record:
     """Measure all modes on `data/segment`; raw figures and tables go to the folder `dst`.
 
-    What an earlier run with the same model and threads has left there is kept. clips: names of DAVIS sequences, or
-    "highway"; all without. Raises InputError for what is missing.
+    frames: of each DAVIS sequence, the first ones; all without. clips: names of DAVIS sequences, or "highway"; all
+    without. What an earlier run with the same settings has left there is kept. Raises InputError for what is missing.
     """
     root, folder = Path(data) / "segment", Path(dst)
     names = list(clips) or [*REPORTED, *CHOSEN, "highway"]
@@ -67,12 +69,14 @@ def bench_segment(
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     network = load_segmenter(model)
-    records = bench.Records(folder, {"version": VERSION, "threads": threads, "model": network.hash})
+    records = bench.Records(
+        folder, {"version": VERSION, "frames": frames, "threads": threads, "model": network.hash}
+    )
     found: dict[str, Record] = {}
     for number, name in enumerate(names):
         progress(name, number / len(names))
         measure: Callable[[], Record] = (
-            partial(_highway, root) if name == "highway" else partial(_davis, root, name, network)
+            partial(_highway, root) if name == "highway" else partial(_davis, root, name, network, frames)
         )
         found[name] = records.get(name, _video(root, name), measure)
     progress("done", 1.0)
@@ -94,14 +98,14 @@ class _Sequence:
     """That the views took."""
 
 
-def _load(root: Path, name: str, network: FlowSegmenter) -> _Sequence:
+def _load(root: Path, name: str, network: FlowSegmenter, frames: int | None) -> _Sequence:
     with open_video(_video(root, name)) as reader:
-        pictures = [picture_of(frame.planes) for frame in reader]
+        pictures = [picture_of(frame.planes) for frame in islice(reader, frames)]
     paths = sorted((root / "davis" / f"{name}_masks").glob("*.png"))
-    truth = [_read(path) > 0 for path in paths]
+    truth = [_read(path) > 0 for path in paths[: len(pictures)]]
     begun = time.perf_counter()
     views = list(MotionWindow(network).run((picture, not index) for index, picture in enumerate(pictures)))
-    return _Sequence(views, truth[: len(views)], time.perf_counter() - begun)
+    return _Sequence(views, truth, time.perf_counter() - begun)
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
@@ -111,8 +115,8 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture, np.uint8)
 
 
-def _davis(root: Path, name: str, network: FlowSegmenter) -> Record:
-    sequence = _load(root, name, network)
+def _davis(root: Path, name: str, network: FlowSegmenter, frames: int | None) -> Record:
+    sequence = _load(root, name, network, frames)
     height, width = sequence.truth[0].shape
     first = sequence.truth[0]
     rows, columns = np.nonzero(first)
@@ -182,18 +186,8 @@ def _cut(views: Sequence[View], first: Any) -> Iterator[Any]:
     mask = first
     for view in views:
         if view.back is not None and (mask > 0.5).any():
-            mask = next(_warped([view], mask))
-            inside = (mask > 0.5).astype(np.uint8)
-            kernel = np.ones((21, 21), np.uint8)
-            trimap = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-            trimap[cv2.dilate(inside, kernel) == 0] = cv2.GC_BGD
-            trimap[cv2.erode(inside, kernel) > 0] = cv2.GC_FGD
-            if (trimap & 1).any() and not (trimap & 1).all():
-                shown = cv2.cvtColor(view.picture, cv2.COLOR_YUV2BGR)
-                back, fore = np.zeros((1, 65)), np.zeros((1, 65))
-                cv2.setRNGSeed(1)
-                cv2.grabCut(shown, trimap, (0, 0, 0, 0), back, fore, 1, cv2.GC_INIT_WITH_MASK)
-                mask = (trimap & 1).astype(np.float32)
+            moved = next(_warped([view], mask))
+            mask = redrawn(view.picture, moved > 0.5, 10).astype(np.float32)
         yield mask
 
 

@@ -6,6 +6,7 @@ Three ways: a still camera's background, what moves by itself, and objects that 
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,7 +42,7 @@ class Span:
     """What part of which video is looked at."""
 
     path: str | os.PathLike[str]
-    start: float | None = None
+    start: float | Fraction | None = None
     end: float | None = None
 
     def frames(self) -> Iterator[Frame]:
@@ -116,8 +117,8 @@ def pointed_objects(
 
     Raises InputError for prompts outside of the video.
     """
-    places = _placed(span, prompts)
-    first = min(places)
+    said = _placed(span, prompts)
+    places, first = said.places, min(said.places)
     masks: dict[int, Any] = {}
     tracker = Tracker()
     ahead = _views(with_cuts(span.frames()), network)
@@ -129,38 +130,35 @@ def pointed_objects(
         if index >= first:
             yield index, time, labels_of(masks, info.width, info.height)
     if first:
-        yield from _backwards(span, info, network, places[first], first)
+        yield from _backwards(span, info, network, said)
 
 
 def _backwards(
-    span: Span, info: VideoInfo, network: FlowSegmenter, said: Sequence[Prompt], first: int
+    span: Span, info: VideoInfo, network: FlowSegmenter, said: "Placed"
 ) -> Iterator[tuple[int, Fraction, Labels]]:
-    """As `pointed_objects`, for the frames before `first`, nearest first; reads the video in chunks from behind."""
-    tracker = Tracker()
-    motion = MotionWindow(network)
-    begun = False
-    waiting: list[tuple[int, Fraction]] = []
+    """As `pointed_objects`, for the frames before the first prompt, nearest first; reads the video in chunks."""
+    first = min(said.places)
+    tracker, motion = Tracker(), MotionWindow(network)
+    waiting: deque[tuple[int, Fraction]] = deque()
 
     def told(views: Iterable[View]) -> Iterator[tuple[int, Fraction, Labels]]:
-        nonlocal begun
         for view in views:
-            index, time = waiting.pop(0)
-            masks = tracker.follow(view) if begun else _said(tracker, view, said, info)
-            if begun:
-                yield index, time, labels_of(masks, info.width, info.height)
-            begun = True
+            index, time = waiting.popleft()
+            if index == first:
+                _said(tracker, view, said.places[first], info)
+            else:
+                yield index, time, labels_of(tracker.follow(view), info.width, info.height)
 
-    for end in range(first + 1, 0, -CHUNK):
-        begin = max(0, end - CHUNK)
-        held = [
-            (picture_of(frame.planes), frame.time, cut)
-            for frame, cut in itertools.islice(with_cuts(span.frames()), begin, end)
-        ]
-        for index in range(len(held) - 1, -1, -1):
-            picture, time, cut = held[index]
-            waiting.append((begin + index, time))
+    for chunk in reversed(range(first // CHUNK + 1)):
+        begin, end = chunk * CHUNK, min((chunk + 1) * CHUNK, first + 1)
+        part = Span(span.path, said.starts[chunk], span.end)
+        shift = said.starts[chunk] - said.starts[0]
+        held = [(picture_of(f.planes), f.time + shift) for f in itertools.islice(part.frames(), end - begin)]
+        for index in range(begin + len(held) - 1, begin - 1, -1):
+            picture, time = held[index - begin]
+            waiting.append((index, time))
             yield from told(motion.push(picture))
-            if cut and begin + index > 0:
+            if index in said.cuts:
                 # A shot begins here, so backwards it ends.
                 yield from told(motion.finish())
     yield from told(motion.finish())
@@ -224,22 +222,38 @@ def _read(prompt: Prompt, info: VideoInfo, size: tuple[int, int]) -> dict[int, A
     }
 
 
-def _placed(span: Span, prompts: Sequence[Prompt]) -> dict[int, list[Prompt]]:
-    """Prompts by the index of the frame that is shown at their time; times count from the start of the source."""
+@dataclass(frozen=True)
+class Placed:
+    """Prompts by the index of their frame, and what is needed to come back to the frames before."""
+
+    places: dict[int, list[Prompt]]
+    cuts: set[int]
+    """Frames that a shot begins with."""
+    starts: list[Fraction]
+    """Seconds of the source from which each `CHUNK` of frames is read."""
+
+
+def _placed(span: Span, prompts: Sequence[Prompt]) -> Placed:
+    """Where the frames are that are shown at the prompts' times, which count from the start of the source."""
     shift = as_seconds(span.start) or Fraction(0)
     wanted = sorted(
         ((as_seconds(prompt.time) or Fraction(0), prompt) for prompt in prompts), key=itemgetter(0)
     )
-    places: dict[int, list[Prompt]] = {}
+    found = Placed({}, set(), [])
     if wanted[0][0] < shift:
         raise InputError(f"a prompt at {float(wanted[0][0]):g} s lies before the start, {float(shift):g} s")
-    length = Fraction(0)
-    for index, frame in enumerate(span.frames()):
-        length = frame.time + frame.duration
+    length, before = Fraction(0), Fraction(0)
+    for index, (frame, begins) in enumerate(with_cuts(span.frames())):
+        if begins:
+            found.cuts.add(index)
+        if index % CHUNK == 0:
+            # Between two frames, so that no rounding loses one.
+            found.starts.append(shift + (before + frame.time) / 2 if index else shift)
+        before, length = frame.time, frame.time + frame.duration
         while wanted and wanted[0][0] - shift < length:
-            places.setdefault(index, []).append(wanted.pop(0)[1])
+            found.places.setdefault(index, []).append(wanted.pop(0)[1])
         if not wanted:
-            return places
+            return found
     raise InputError(
         f"a prompt at {float(wanted[0][0]):g} s lies behind the last frame, which ends at {float(length + shift):.2f} s"
     )

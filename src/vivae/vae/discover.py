@@ -2,7 +2,8 @@
 
 A window of frames is read twice. First what moves (`vivae.vae.moving`) teaches a classifier of the window's colours,
 textures and places; then motion, classifier, and the masks of the frames before and after, moved along the flow, are
-added as log odds. Of what is left the parts that are large beside the largest are the objects.
+added as log odds. Of what is left the parts that weigh much beside the heaviest are the objects; near their edges the
+colours of the frame decide (GrabCut).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.vae.moving import View
-from vivae.vae.outline import largest
+from vivae.vae.outline import heaviest, largest, redrawn
 from vivae.vae.pixel_classifier import COARSER, FourierFeatures, PixelClassifier, pixel_signs
 
 Field = NDArray[Any]
@@ -38,8 +39,10 @@ class DiscovererSettings:
     """Deviation, in pixels, of the blur of the log odds."""
     sure: float = 3.0
     """The most log odds that one side has."""
-    share: float = 0.25
-    """Of the largest part's area, below which a part is no object."""
+    share: float = 0.5
+    """Of the heaviest part's sum of log odds, below which a part is no object."""
+    crumbs: float = 0.3
+    """Of the largest part's area, below which what the colours cut off is dropped."""
 
 
 class Discoverer:
@@ -84,8 +87,8 @@ class Discoverer:
         self._before = beliefs[-1]
         for view, belief in zip(views, beliefs, strict=True):
             soft = cv2.GaussianBlur(belief, (0, 0), setting.smooth)
-            found = largest(soft > 0, setting.share)
-            yield np.where(found, 1 / (1 + np.exp(-soft)), 0).astype(np.float32), view.back is None
+            found = redrawn(view.picture, heaviest(soft, setting.share))
+            yield largest(found, setting.crumbs).astype(np.float32), view.back is None
 
     def _told(self, view: View) -> Field:
         return self._features(pixel_signs(view.picture, view.moving))

@@ -65,26 +65,31 @@ class MotionWindow:
         self._held, self._next = [], 0
 
     def _view(self, place: int) -> View:
-        picture = self._held[place]
-        return View(
-            picture,
-            self._motion.between(_luma(picture), _luma(self._held[place - 1])) if place else None,
-            what_moves(self._network, self._held, place, self._motion),
-        )
+        flows = flows_around(self._held, place, self._motion)
+        return View(self._held[place], flows.get(-1), moving_by(self._network, self._held[place], flows))
 
 
 def what_moves(network: FlowSegmenter, pictures: list[Picture], place: int, motion: Motion) -> Field:
-    """float32 (h, w): how likely each pixel of `pictures[place]` moves by itself; a single picture tells nothing: 0.
+    """float32 (h, w): how likely each pixel of `pictures[place]` moves by itself; a single picture tells nothing: 0."""
+    return moving_by(network, pictures[place], flows_around(pictures, place, motion))
 
-    Flow towards frames beyond the ends is made of what there is, as if all moved on evenly.
-    """
-    here = pictures[place]
-    height, width = here.shape[:2]
-    found = {
-        gap: motion.between(_luma(here), _luma(pictures[place + gap]))
+
+def flows_around(pictures: list[Picture], place: int, motion: Motion) -> dict[int, Field]:
+    """Flow (h, w, 2) in pixels from `pictures[place]` to those around it, by gap; of `GAPS` those that there are."""
+    here = _luma(pictures[place])
+    return {
+        gap: motion.between(here, _luma(pictures[place + gap]))
         for gap in GAPS
         if 0 <= place + gap < len(pictures)
     }
+
+
+def moving_by(network: FlowSegmenter, picture: Picture, found: dict[int, Field]) -> Field:
+    """float32 (h, w): q that a pixel is not the camera's; 0 where nothing is known.
+
+    Flow towards frames beyond the ends is made of what there is, as if all moved on evenly.
+    """
+    height, width = picture.shape[:2]
     if not found or min(height, width) < 2 ** (len(network.down) + 2):
         return np.zeros((height, width), np.float32)
     flows = []
