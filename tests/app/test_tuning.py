@@ -1,5 +1,7 @@
 """`tune`: a study that goes on, gives a recipe that trains, and says what it tried."""
 
+import math
+
 import pytest
 import yaml
 
@@ -46,6 +48,13 @@ def test_a_study_goes_on_and_writes_a_recipe(clip, tmp_path):
     assert (tmp_path / "study" / "report.md").read_text().count("complete") >= 1
     again = tune(recipe, clip, trials=3, output=tmp_path / "study")
     assert again["trials"] == 3
+
+
+def test_short_trials_are_measured_although_the_recipe_would_measure_later(clip, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(RECIPE.replace("evaluate_every: 2", "evaluate_every: 250"))
+    told = tune(recipe, clip, trials=1, steps=3, output=tmp_path / "study")
+    assert math.isfinite(told["test_loss"])
 
 
 def test_no_trials_are_refused(clip, tmp_path):

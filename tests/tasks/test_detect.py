@@ -98,7 +98,7 @@ def test_the_runner_is_found_with_a_place_and_a_reason(model, unusual, tmp_path)
     assert 50 <= event["box"][1] + event["box"][3] / 2 <= 120  # the lower lane
     page = (tmp_path / "scores.html").read_text()
     assert "data:image/jpeg" in page
-    assert "faster" in page
+    assert "Faster than" in page
 
 
 def test_a_strange_look_at_usual_speed_counts_too(model, tmp_path):

@@ -86,7 +86,9 @@ def tune(
 
 
 def _budget(minutes: float | None, steps: int | None) -> dict[str, Any]:
-    given = {"budget.minutes": minutes, "budget.steps": steps}
+    """Overrides of a recipe. With `steps`, a trial is measured often enough to be given up early."""
+    often = None if steps is None else max(1, steps // EVALUATIONS)
+    given = {"budget.minutes": minutes, "budget.steps": steps, "budget.evaluate_every": often}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -150,6 +152,19 @@ def _tried(
     return best
 
 
+def _mattering(shares: Mapping[str, float]) -> list[str]:
+    """Lines of the report; none where there were too few trials to tell."""
+    if not shares:
+        return []
+    told = [f"- {name}: {share:.0%}" for name, share in shares.items()]
+    return [
+        "What mattered (share of the difference between good and other trials, PED-ANOVA):",
+        "",
+        *told,
+        "",
+    ]
+
+
 def _report(study: "optuna.Study", base: AnyRecipe, path: Path, folder: Path) -> dict[str, Any]:
     import optuna
 
@@ -174,10 +189,7 @@ def _report(study: "optuna.Study", base: AnyRecipe, path: Path, folder: Path) ->
         "",
         *(f"- {name}: {value:.4g}" for name, value in best.params.items()),
         "",
-        "What mattered (share of the difference between good and other trials, PED-ANOVA):",
-        "",
-        *(f"- {name}: {share:.0%}" for name, share in mattered.items()),
-        "",
+        *_mattering(mattered),
         f"| trial | {MEASURE} | state | " + " | ".join(names) + " |",
         "| ---: | ---: | --- |" + " ---: |" * len(names),
     ]

@@ -49,6 +49,7 @@ EXAMPLES = {
         "bench shots": "vivae bench shots --data DIR -o benchmarks/shots",
         "bench segment": "vivae bench segment --data DIR -o benchmarks/segment",
         "bench generate": "vivae bench generate --data DIR -o benchmarks/generate",
+        "bench cluster": "vivae bench cluster --data DIR -o benchmarks/cluster --jobs 1 --jobs 2",
         "bench search": "vivae bench search --data DIR -o benchmarks/search",
     },
 }

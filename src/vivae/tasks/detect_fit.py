@@ -29,11 +29,15 @@ from vivae.tasks.regions import (
     shrunk_luma,
 )
 from vivae.train.dataset import find_clips
-from vivae.train.regions import teach
+from vivae.train.regions import BATCH, teach
 
 logger = logging.getLogger(__name__)
 
 STEPS = 400
+MOST_PASSES = 12
+"""Over the regions, at most: of little footage, more would be learned by heart..."""
+FEWEST_STEPS = 40
+"""...but no fewer steps than this."""
 FEWEST_PIECES = 8
 """Into which footage is parted, so that some can be held back..."""
 SHORTEST_PIECE = 2.0
@@ -81,10 +85,10 @@ def detect_fit(
 ) -> dict[str, Any]:
     """Learn from a folder of normal clips of one camera that stands still (or one clip) what is usual there.
 
-    dst: the model, a .safetensors file. seed: of the network's start and batches. steps: of its training. Every fourth
-    clip (of few clips, piece) is held back to judge what scores mean. A few abnormal frames among the normal ones do
-    little harm: regions unlike those of all other clips are not kept. Clips that cannot be read are passed over with a
-    warning. Returns what was learned from, and the threshold for one false alarm an hour.
+    dst: the model, a .safetensors file. seed: of the network's start and batches. steps: of its training, at most.
+    Every fourth clip (of few clips, piece) is held back to judge what scores mean. A few abnormal frames among the
+    normal ones do little harm: regions unlike those of all other clips are not kept. Clips that cannot be read are
+    passed over with a warning. Returns what was learned from, and the threshold for one false alarm an hour.
     Raises InputError, OutputError.
     """
     clips = find_clips(src)
@@ -106,6 +110,7 @@ def detect_fit(
     held = list(range(3, len(pieces), 4)) or [len(pieces) - 1]
     first = [piece for number, piece in enumerate(pieces) if number not in held] or pieces
     frames, regions, owners = _gathered(view, first, seed, step)
+    steps = min(steps, max(FEWEST_STEPS, MOST_PASSES * len(owners) // BATCH))
     network = teach(
         torch.from_numpy(regions.looks), torch.from_numpy(regions.conditions), steps=steps, seed=seed
     )

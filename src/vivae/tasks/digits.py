@@ -11,9 +11,11 @@ from torch.nn import functional as F
 
 from vivae.train.composed import Composer, Pictures
 from vivae.vae.paths import find_places
-from vivae.vae.things import ThingsVAE, cut_out
+from vivae.vae.things import ThingsVAE, cut_out, drawn
 
-READER_STEPS = 1500
+READER_STEPS = 900
+DOUBT = 0.7
+"""Deviation, in pixels, of the places at which digits are read."""
 CONFIDENT = 0.9
 NO_DIGIT = 10
 CLEAR = 20.0
@@ -56,20 +58,31 @@ def train_reader(pictures: Pictures, seed: int = 0) -> Reader:
     for step in range(READER_STEPS):
         for group in optimiser.param_groups:
             group["lr"] = 1e-3 * (1 - step / READER_STEPS) + 1e-5
-        chosen = torch.from_numpy(rng.integers(len(images), size=96))
-        seen = _shifted(images[chosen], rng, 2)
-        none = _no_digits(images, rng, 48)
+        chosen = torch.from_numpy(rng.integers(len(images), size=(2, 96)))
+        seen = _as_read(images[chosen[0]], images[chosen[1]], rng)
+        nothing = torch.zeros(48, 28, 28)
+        none = _as_read(_no_digits(images, rng, 48), nothing, rng)
         logits = reader(torch.cat([seen, none]))
-        aim = torch.cat([labels[chosen], torch.full((len(none),), NO_DIGIT)])
+        aim = torch.cat([labels[chosen[0]], torch.full((len(none),), NO_DIGIT)])
         optimiser.zero_grad()
         F.cross_entropy(logits, aim).backward()
         optimiser.step()
     return reader.eval().requires_grad_(False)
 
 
-def _shifted(images: Tensor, rng: np.random.Generator, most: int) -> Tensor:
-    moves = rng.integers(-most, most + 1, (len(images), 2)).tolist()
-    return torch.stack([image.roll(move, (0, 1)) for image, move in zip(images, moves, strict=True)])
+def _as_read(images: Tensor, beside: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures as they are cut out of clips: drawn between pixels, another one near, the place not quite right."""
+    count, box, side = len(images), images.shape[-1], 4 * images.shape[-1]
+    places = side / 2 + rng.random((count, 1, 2))
+    away = rng.uniform(-box, box, (count, 2))
+    # As near as is read: along one direction by `CLEAR` at least.
+    far = rng.integers(2, size=count)
+    away[np.arange(count), far] = rng.choice([-1, 1], count) * rng.uniform(CLEAR, box + 4, count)
+    both = np.stack([places, places + away[:, None]], 1)
+    where = torch.from_numpy(both).float()
+    frames = drawn(torch.stack([images, beside], 1), where, side)
+    doubt = torch.from_numpy(rng.normal(0, DOUBT, (count, 1, 1, 2))).float()
+    return cut_out(frames, where[:, :1] + doubt, box)[:, 0, 0]
 
 
 def _no_digits(images: Tensor, rng: np.random.Generator, count: int) -> Tensor:

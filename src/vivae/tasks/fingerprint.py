@@ -33,8 +33,8 @@ WINDOWS = tuple(
 )
 """Left, top and side, in shares of the picture's own."""
 LENGTH = CELLS[0] * CELLS[1] + 2 * CHROMA_CELLS[0] * CHROMA_CELLS[1]
-ZOOMS = tuple(np.arange(1.0, 0.54, -0.04).tolist())
-"""Shares of a picture's width that a crop of it may keep."""
+ZOOMS = tuple(np.arange(1.0, 0.66, -0.04).tolist())
+"""Shares of its width that a crop may keep: smaller ones have no window, and fit many things by chance."""
 FINE, BROAD = 0.8, 5.0
 """Blurs, in thumbnail pixels, between which details lie that are compared: finer ones do not survive encoding, coarser
 ones are alike in many pictures."""

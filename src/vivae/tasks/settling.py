@@ -50,7 +50,7 @@ def settle(
     place = max(((zoom, x, y) for x, y in product(SHIFTS, SHIFTS)), key=agreeing)
     queries = np.stack([_laid_over(take, size, *place) for take in takes])
     plain = _agreement(queries, details)
-    if not still:
+    if not still or queries.shape[1] == 1:  # what moves differs from one picture to the next
         return np.asarray(plain.max(1), np.float32)
     known = _background(common)
     moving = _agreement(_beyond(queries, known), _beyond(details, known), NOISE**2 * common.size)
@@ -73,7 +73,8 @@ def _beyond(pictures: Array, known: Array) -> Array:
 
 
 def _laid_over(take: Sequence[Picture], size: tuple[int, int], zoom: float, x: float, y: float) -> Array:
-    """Details (pictures, rows, columns) of a take in the candidate's pixels, scaled about the middle and shifted; no edges."""
+    """Details (pictures, rows, columns) of a take, without the edge, in the candidate's pixels, scaled about the middle
+    and shifted."""
     columns, rows = size
     found = []
     for picture in take:

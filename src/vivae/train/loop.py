@@ -231,7 +231,8 @@ class Training:
                 plan["processor"] = time.process_time() - processor
                 if plan["steps"] is None and plan["step"] - speed_from[0] >= SPEED_STEPS:
                     plan["steps"] = self.planned_steps(*speed_from)
-                if plan["step"] % budget.evaluate_every == 0 and self.lesson.windows:
+                due = plan["step"] % budget.evaluate_every == 0 or plan["step"] == plan["steps"]
+                if due and self.lesson.windows:
                     figures |= self.evaluate()
                     better = plan["best"] is None or figures["test_loss"] < plan["best"] * 0.9995
                     plan["best"] = figures["test_loss"] if better else plan["best"]

@@ -15,7 +15,7 @@ from tests.app.web.conftest import cut, wait_for
 from vivae.media import probe
 
 SCREENSHOTS = os.environ.get("VIVAE_SCREENSHOTS")
-PATIENCE = 120_000
+PATIENCE = 300_000
 """Milliseconds."""
 
 
@@ -237,7 +237,9 @@ def test_detect(at_work):
     page = at_work
     tab(page, "Detect")
     page.get_by_role("checkbox", name="street.mp4").click()
-    page.get_by_label(re.compile("Watch looks")).uncheck()
+    steps = page.get_by_label(re.compile("number input for Steps"))
+    steps.fill("50")
+    steps.press("Tab")
     page.click("#vv-detect-start")
     ended(page)
     frame = page.wait_for_selector("iframe.vv-page").content_frame()

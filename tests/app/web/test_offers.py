@@ -49,6 +49,7 @@ def line_of(verb, asked):
             "vivae compress clip.mp4 -o clip-small.vva --ratio 8",
         ),
         ("compress", {"quality": 0, "speed": 10}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 0 --speed 10"),
+        ("compress", {"grain": True}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 50 --grain"),
         ("enhance", {"auto": True}, "vivae enhance clip.mp4 -o clip-enhanced.mp4"),
         (
             "enhance",
@@ -154,7 +155,7 @@ def test_the_command_line_makes_the_same_file(house, enter, street, vivae_comman
 def test_detection_learns_and_scores(house, enter, street):
     room = enter(street, street, names=["usual.mp4", "today.mp4"])
     usual, today = room.clips
-    job = house.ask(room, "detect", {"normal": [usual], "surprise": False}, today)
+    job = house.ask(room, "detect", {"normal": [usual], "steps": 2}, today)
     wait_for(lambda: job.state not in ("waiting", "running"))
     assert job.error == ""
     names = [name for name, _ in house.files(job, room)]
@@ -165,7 +166,7 @@ def test_detection_learns_and_scores(house, enter, street):
         ".safetensors",
     ]
     assert job.commands == (
-        "vivae detect fit usual.mp4 -o today-watched.safetensors --model none",
+        "vivae detect fit usual.mp4 -o today-watched.safetensors --steps 2",
         "vivae detect score today-watched.safetensors today.mp4 -o today-watched.csv --report",
     )
     page = (job.folder / "result.html").read_text("utf-8")
@@ -240,3 +241,15 @@ def test_a_report_is_told_of(house, enter, street):
     (told,) = house.state(room)["jobs"]
     assert told["figures"][0] == ("Shots", "1")
     assert "street.mp4" in (job.folder / "result.html").read_text("utf-8")
+
+
+def test_a_passage_between_two_clips_is_generated(house, enter, street):
+    room = enter(street, street, names=["one.mp4", "two.mp4"])
+    first, second = room.clips
+    job = house.ask(room, "generate", {"way": "between", "second": second, "frames": 3}, first)
+    wait_for(lambda: job.state not in ("waiting", "running"))
+    assert job.error == ""
+    assert job.commands == ("vivae generate -o one-generated.mp4 --between one.mp4 two.mp4 --frames 3",)
+    (told,) = house.state(room)["jobs"]
+    assert told["figures"] == [("New frames", "3")]
+    assert probe(job.views["after"]).width == 160

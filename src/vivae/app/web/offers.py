@@ -16,6 +16,8 @@ from vivae.errors import InputError
 from vivae.vae.zoo import list_models, styles
 
 PREVIEW_SECONDS = 3.0
+USUAL_STEPS = 400
+"""Of the training of `detect_fit`."""
 Settings = Mapping[str, Any]
 
 
@@ -86,6 +88,8 @@ def compress(asked: Asked) -> Plan:
         options[aim] = _number(settings, aim)
     if suffix != ".vva" and settings.get("speed", 6) != 6:
         options["speed"] = int(settings["speed"])
+    if suffix != ".vva" and settings.get("grain"):
+        options["grain"] = True
     return _to_video("compress", asked, options, suffix, "compressing")
 
 
@@ -231,14 +235,15 @@ def detect(asked: Asked) -> Plan:
         for number, other in enumerate(usual):
             os.link(other.path, normal / f"{number:03}{other.path.suffix}")
     model, scores = asked.folder / "result.safetensors", asked.folder / "result.csv"
-    fit: dict[str, Any] = {} if settings.get("surprise", True) else {"model": None}
+    steps = int(_number({"steps": settings.get("steps", USUAL_STEPS)}, "steps"))
+    fit: dict[str, Any] = {} if steps == USUAL_STEPS else {"steps": steps}
     score: dict[str, Any] = {"report": True}
     if float(settings.get("false_alarms", 1)) != 1:
         score["false_alarms"] = float(settings["false_alarms"])
     score |= asked.span
     work = Work(
         (
-            Step("detect_fit", "learning what is usual", (normal,), model, fit),
+            Step("detect_fit", "learning what is usual", (normal,), model, fit, unit="parts"),
             Step(
                 "detect_score",
                 "looking for what is not",

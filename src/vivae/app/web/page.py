@@ -13,6 +13,7 @@ import gradio as gr
 from vivae import __version__
 from vivae.app.web.guard import room_of
 from vivae.app.web.house import House
+from vivae.app.web.offers import USUAL_STEPS
 from vivae.errors import VivaeError
 from vivae.vae.zoo import list_models, styles
 
@@ -215,7 +216,8 @@ def _compress() -> Settings:
     )
     container = gr.Radio(_choices(KINDS), value=".mp4", label="Kind of file")
     speed = gr.Slider(0, 10, 6, step=1, label="Speed: 0 smallest file, 10 quickest")
-    return {"aim": aim, **fields, "container": container, "speed": speed}
+    grain = gr.Checkbox(False, label="Take noise out, and let players put grain like it back")
+    return {"aim": aim, **fields, "container": container, "speed": speed, "grain": grain}
 
 
 def _enhance() -> Settings:
@@ -270,8 +272,11 @@ def _segment() -> Settings:
 def _generate() -> Settings:
     _note("New video out of a generator's prior: from nothing, or going on from the chosen clip.")
     generators = list_models("generator")
+    label = (
+        "Generator" if generators else "Generator: none is in this package, so only two clips can be joined"
+    )
     way = gr.Radio(_choices(WAYS), value="nothing", label="Begin")
-    model = gr.Dropdown(generators, value=next(iter(generators), None), label="Generator")
+    model = gr.Dropdown(generators, value=next(iter(generators), None), label=label)
     with gr.Column(elem_classes="vv-other"):
         gr.HTML('<p class="vv-label">The other clip</p>', js_on_load=None)
         _part("second")
@@ -300,13 +305,13 @@ def _generate() -> Settings:
 
 def _detect() -> Settings:
     _note(
-        "Learn from ordinary footage of one camera what is usual; then find what is not, in the chosen clip."
+        "Learn what is usual from ordinary footage of a camera that stands still; find what is not, in the chosen clip."
     )
     gr.HTML('<p class="vv-label">Ordinary footage</p>', js_on_load=None)
     _part("normal")
-    surprise = gr.Checkbox(True, label="Watch looks as well as motion (slower)")
+    steps = gr.Slider(50, 2000, USUAL_STEPS, step=50, label="Steps of the training: more are slower")
     false_alarms = gr.Number(1, label="False alarms tolerated in an hour")
-    return {"surprise": surprise, "false_alarms": false_alarms}
+    return {"steps": steps, "false_alarms": false_alarms}
 
 
 def _report() -> Settings:
