@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -29,7 +29,6 @@ from vivae.vae.zoo import load_segmenter
 
 __all__ = ["first_mask", "segment"]
 
-T = TypeVar("T")
 Form = Literal["masks", "cutout", "overlay"]
 Report = Callable[[str, int, int | None], None]
 """Progress: what is being done, frames so far, and of how many."""
@@ -117,9 +116,9 @@ def segment(
     return told | {"frames": len(times), "objects": len(objects)}
 
 
-def _several(given: T | Sequence[T]) -> Sequence[T]:
+def _several(given: str | Path | Sequence[Any]) -> Sequence[Any]:
     """A single prompt may be given without a list around it."""
-    return [given] if isinstance(given, str | Path) else given  # type: ignore[list-item, return-value]
+    return [given] if isinstance(given, str | Path) else given
 
 
 def _labels(
