@@ -34,6 +34,7 @@ SMALLER = {
     "--frames": "8",
     "--minutes": "0.02",
     "--point": "80,48@0",
+    "--not-point": "10,10@0",
     "--box": "40,24,80,48@0",
 }
 """Values for an option, whatever the document says: times within the clip, sizes that its few frames can have."""
