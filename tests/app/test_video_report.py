@@ -90,3 +90,17 @@ def test_gauges_rank_what_was_done_to_a_picture(bikes):
     assert Gauges().read(frame).noise > plain.noise + 4
     frame.y = (y // 4).astype(np.uint8)
     assert Gauges().read(frame).brightness < plain.brightness - 10
+
+
+def test_what_is_unusual_for_a_camera_is_on_the_page(bikes, tmp_path):
+    vivae.detect_fit(bikes, tmp_path / "street.safetensors", steps=5)
+    told = vivae.report(
+        bikes,
+        tmp_path / "street.html",
+        anomaly=tmp_path / "street.safetensors",
+        surprise=False,
+        end=2,
+    )
+    page = (tmp_path / "street.html").read_text("utf-8")
+    assert "What is unusual here" in page
+    assert page.count('class="card event"') == sum(m["kind"] == "unusual" for m in told["moments"])

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from tests.app.conftest import _no_debug, vivae_command  # noqa: F401
+from tests.app.conftest import _no_debug, vivae_command, vivae_json  # noqa: F401
+from tests.codec.test_ahead import long_clip  # noqa: F401
 from tests.tasks.conftest import small_model  # noqa: F401
 from vivae.cluster.work import perform
 from vivae.media import open_video, open_writer

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 import vivae
 from vivae.cluster.batch import run_batch
-from vivae.cluster.processes import Processes
+from vivae.cluster.processes import Processes, Started
 from vivae.errors import FormatError, InputError, OutputError
 
 
@@ -106,6 +106,20 @@ def test_an_interrupted_run_goes_on(run, here, tmp_path, after):
     assert len(contents(tmp_path / "out")) == 4
 
 
+def test_a_result_that_a_killed_run_did_not_come_to_note_is_its_own(run, here, tmp_path):
+    class Killed:
+        def run(self, call, tasks):
+            yield Started(tasks[0], "here")
+            list(here.run(call, tasks[:1]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed())
+    assert contents(tmp_path / "out").keys() == {"a.mkv"}
+    told = run()
+    assert (told["done"], told["same"], told["failed"]) == (3, 1, 1)
+
+
 def test_other_settings_are_refused_unless_forced(run, here):
     run(settings={"quality": 30})
     with pytest.raises(InputError, match="--force"):
@@ -129,6 +143,42 @@ def test_a_result_that_was_not_made_is_a_failure(archive, tmp_path, here):
     told = run_batch(lambda *_: {}, "compress", [archive], tmp_path / "out", {}, here)
     assert (told["done"], told["failed"]) == (0, 5)
     assert told["faults"] == 4  # the copy shares the fate of its twin
+
+
+def test_what_cannot_be_read_is_a_failure_and_no_obstacle(run, archive, monkeypatch):
+    from vivae.cluster.sources import Item
+
+    mark = Item.mark
+
+    def unreadable(item):
+        if item.path.name == "b.mkv":
+            raise InputError("'b.mkv' cannot be read: Permission denied")
+        return mark(item)
+
+    monkeypatch.setattr(Item, "mark", unreadable)
+    told = run()
+    assert (told["done"], told["same"], told["failed"]) == (2, 1, 2)
+    assert "Permission denied" in " ".join(failure["reason"] for failure in told["failures"])
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "suffix", "wanted"),
+    [
+        ("compress", {}, None, {"a.mp4", "b.webm", "c.mp4", "d.mp4"}),
+        ("compress", {"codec": "latent"}, None, {"a.vva", "b.vva", "c.vva", "d.vva"}),
+        ("compress", {}, ".mkv", {"a.mkv", "b.mkv", "c.mkv", "d.mkv"}),
+        ("enhance", {}, None, {"a.mp4", "b.webm", "c.mp4", "d.png"}),
+        ("encode", {}, None, {f"{name}.safetensors" for name in "abcd"}),
+        ("segment", {"form": "masks"}, None, {"a", "b", "c", "d"}),
+        ("segment", {"form": "overlay"}, None, {"a.mp4", "b.webm", "c.mp4", "d.png"}),
+    ],
+)
+def test_names_of_results(tmp_path, here, verb, options, suffix, wanted):
+    sources = [tmp_path / name for name in ("a.mov", "b.webm", "c.y4m", "d.jpg")]
+    for number, source in enumerate(sources):
+        source.write_bytes(bytes(number + 1))
+    run_batch(shout, verb, sources, tmp_path / "out", {"options": options}, here, suffix=suffix)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".vivae"} | wanted
 
 
 def test_one_run_at_a_time(run, archive, tmp_path, here):
@@ -217,6 +267,7 @@ def test_the_command_line_on_an_archive(archive, small_model, tmp_path):
     assert all(np.allclose(one[key], other[key], rtol=5e-3, atol=5e-3) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_nobody_at_work_and_goes_on(pieces, small_model, tmp_path, number):
     words = ("encode", pieces, "-o", "out", "--model", small_model, "--threads", "1", "--json")
@@ -225,10 +276,10 @@ def test_a_killed_run_leaves_nobody_at_work_and_goes_on(pieces, small_model, tmp
     while process.poll() is None and not states(manifest).get("done"):
         time.sleep(0.02)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     before = states(manifest)
     assert before.get("done", 0) < 3, "it was not killed in the middle"
-    out, _ = vivae_process(*words, cwd=tmp_path).communicate(timeout=60)
+    out, _ = vivae_process(*words, cwd=tmp_path).communicate(timeout=300)
     told = json.loads(out)
     assert told["done_before"] + told["done"] == 3
     assert told["done_before"] >= 1

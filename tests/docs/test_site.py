@@ -42,8 +42,8 @@ def test_every_page_is_in_the_navigation_once(nav):
 def test_every_benchmark_is_on_the_page_of_benchmarks():
     page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     missing = [
-        path.parent.name
-        for path in (ROOT / "benchmarks").glob("*/results.md")
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "benchmarks").rglob("results.md")
         if f"../{path.relative_to(ROOT).as_posix()}" not in page
     ]
     assert not missing, f"docs/benchmarks.md: a line is missing for {missing}"

@@ -22,6 +22,7 @@ WIDTH, HEIGHT, FRAMES, FPS = 160, 96, 12, 10
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 IMAGES = (".png", ".jpg")
 OUTPUTS = ("-o", "--output", "--split")
+OTHER_OUTPUTS = ("--sheet", "--onnx", "--hf", "--vti")
 SMALLER = {
     "--start": "0.2",
     "--end": "0.7",
@@ -30,6 +31,7 @@ SMALLER = {
     "--ratio": "20",
     "--size": "9k",
     "--bitrate": "80k",
+    "--frames": "8",
     "--minutes": "0.02",
     "--point": "80,48@0",
     "--box": "40,24,80,48@0",
@@ -68,7 +70,7 @@ class World:
         """Make what the words of a command name as its inputs, unless it is there."""
         words = list(words)
         for before, word in zip(["", *words], words, strict=False):
-            if before not in OUTPUTS and not word.startswith("-"):
+            if before not in OUTPUTS + OTHER_OUTPUTS and not word.startswith("-"):
                 self._provide(word.split("@")[0].split("=")[0])
 
     def _provide(self, name: str) -> None:
@@ -80,7 +82,11 @@ class World:
         elif path.suffix in VIDEOS:
             self._copy(self.clips[0], path)
         elif name.startswith("runs/"):
-            self._copy(resolve("upscale" if "camera" in name else "base"), path / "model.safetensors")
+            made = {"camera": "upscale", "digits": "moving-mnist"}
+            model = next((made[word] for word in made if word in name), "base")
+            self._copy(resolve(model), path / "model.safetensors")
+        elif name == "street.safetensors":
+            vivae.detect_fit(self.clips[0], path, steps=2)
         elif path.stem == "damaged":
             vivae.compress(self.clips[0], path)
             path.write_bytes(path.read_bytes()[:-100])

@@ -28,6 +28,26 @@ def test_a_box_or_a_point_finds_the_object(scene):
     assert overlap(first_mask(frame, points=[(190, 150)]), disc) > 0.9
 
 
+def test_frames_around_it_tell_what_moves_as_one():
+    """An object of two colours: one picture gives the part that the point is on, motion gives the whole."""
+    rng = np.random.default_rng(1)
+    ground = cv2.GaussianBlur(rng.uniform(0, 255, (180, 240, 3)), (0, 0), 2)
+    ground = np.clip(110 + 3 * (ground - ground.mean()), 0, 255)
+    skin = np.clip(cv2.GaussianBlur(rng.uniform(0, 255, (80, 60, 3)), (0, 0), 1.5) + 20, 0, 255)
+    skin[40:] *= (0.2, 0.3, 0.9)
+    frames = []
+    for index in range(-3, 4):
+        frame = ground.copy()
+        left = 90 + 4 * index
+        frame[50:130, left : left + 60] = skin
+        frames.append(frame.astype(np.uint8))
+    whole = np.zeros((180, 240), bool)
+    whole[50:130, 90:150] = True
+    alone = first_mask(frames[3], points=[(120, 75)])
+    moved = first_mask(frames[3], points=[(120, 75)], before=frames[:3], after=frames[4:])
+    assert overlap(moved, whole) > max(0.75, overlap(alone, whole))
+
+
 def test_a_point_beside_it_takes_away(scene):
     frame, disc = scene
     both = disc.copy()
@@ -57,6 +77,7 @@ def test_equal_hints_give_equal_masks(scene):
         {"box": (500, 0, 20, 20)},
         {"box": (10, 10, 0, 20)},
         {"mask": np.ones((5, 5), bool)},
+        {"points": [(3, 3)], "after": [np.zeros((5, 5, 3), np.uint8)]},
     ],
 )
 def test_bad_hints_are_refused(scene, hints):

@@ -79,9 +79,7 @@ def _for_many(name: str, command: Command) -> Command:
         sources: list[Path] = given.pop("source")
         extra = {key: given.pop(key) for key in _EXTRA}
         if len(sources) == 1 and not is_archive(sources[0]):
-            if unused := [key for key in _EXTRA if extra[key] != _DEFAULTS[key]]:
-                raise typer.BadParameter(f"--{unused[0]} is for several files, and '{sources[0]}' is one")
-            command(source=sources[0], **given)
+            _run_one(command, sources[0], given, **extra)
         else:
             _run(name, sources, given, **extra)
 
@@ -97,6 +95,28 @@ def _for_many(name: str, command: Command) -> Command:
     many.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     many.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return many
+
+
+def _run_one(
+    command: Command,
+    source: Path,
+    given: dict[str, Any],
+    *,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
+    suffix: str | None,
+) -> None:
+    for option, value in (("--jobs", jobs), ("--suffix", suffix)):
+        if value is not None:
+            raise typer.BadParameter(f"{option} is for several files, and '{source}' is one")
+    if engine == "local" and address is None:
+        command(source=source, **given)
+        return
+    from vivae.cluster.batch import engine_of
+
+    with engine_of(engine, None, given.get("threads"), address).helping():
+        command(source=source, **given)
 
 
 def _run(
@@ -155,3 +175,16 @@ def run_command(
     with listening(progress) as heard:
         command(source=source, output=output, **given, **{key: same[key] for key in same if key in known})
     return dict(heard.result or {})
+
+
+def train_with_ray(
+    recipe: str, data: Path, *, output: Path | None, threads: int | None, **options: Any
+) -> dict[str, Any]:
+    """`vivae.cluster.training.train_on_ray` with the command line's defaults."""
+    from vivae.app.training import find_recipe
+    from vivae.cluster.training import train_on_ray
+    from vivae.train.recipe import load_recipe
+
+    found = find_recipe(recipe)
+    folder = output or Path("runs") / load_recipe(found, {}).model.name
+    return train_on_ray(found, data, output=folder, threads=threads or 1, **options)

@@ -1,6 +1,6 @@
 """The command line: each verb is one function of the Python API, with the options that all share.
 
-Nothing is computed here, and torch is not imported until a verb needs it. Here: training, the codec, and what tells
+Nothing is computed here, and torch is not imported until a verb needs it. Here: the codec, latents, and what tells
 about files and machines; the other verbs are in the files that are imported below.
 """
 
@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app import cli_bench, cli_detect, cli_enhance, cli_stylize, cli_understand
+from vivae.app import (
+    cli_bench,
+    cli_cluster,
+    cli_detect,
+    cli_enhance,
+    cli_export,
+    cli_generate,
+    cli_segment,
+    cli_serve,
+    cli_stylize,
+    cli_train,
+    cli_understand,
+)
 from vivae.app.archive import accept_archives
 from vivae.app.console import FAULT, Session
 from vivae.app.options import (
@@ -25,94 +37,29 @@ from vivae.app.options import (
     Model,
     Output,
     OwnModel,
+    Runtime,
     Source,
     Start,
     Threads,
     VideoCodec,
     amount,
-    known_device,
 )
 from vivae.app.root import app
 
-__all__ = ["app", "cli_bench", "cli_detect", "cli_enhance", "cli_stylize", "cli_understand"]
-
-
-@app.command()
-def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe's path, or a shipped one's name.")
-    ],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="A folder with videos and images.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where the model goes. [default: runs/NAME]"),
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0, help="Instead of the recipe's budget.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Instead of the recipe's budget.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", callback=known_device, help="cpu, cuda, cuda:N. [default: cuda if any]"),
-    ] = None,
-    threads: Threads = None,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Start anew in a folder that holds a training.")
-    ] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Train a model on footage: cleans it, splits it in halves, trains on one and measures on the other."""
-    with Session(as_json, kept="The last checkpoint, if any, is kept: --resume goes on from it.") as session:
-        session.show(
-            vivae.train(
-                recipe,
-                data,
-                output=output,
-                minutes=minutes,
-                steps=steps,
-                resume=resume,
-                force=force,
-                device=device,
-                progress=session.stage_progress({"training": "steps/s"}),
-            )
-        )
-
-
-@app.command()
-def tune(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe's path, or a shipped one's name.")
-    ],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="A folder with videos and images.")],
-    trials: Annotated[int, typer.Option("--trials", min=1, help="In all, earlier ones counted.")] = 20,
-    minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="Of each trial.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of each trial.")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the study. [default: tuning/NAME]"),
-    ] = None,
-    threads: Threads = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Find the settings that suit a recipe on your footage; the same command in two shells makes two workers."""
-    kept = "The trials so far are kept: run the same command again to go on."
-    with Session(as_json, kept=kept) as session:
-        session.show(
-            vivae.tune(
-                recipe,
-                data,
-                trials=trials,
-                minutes=minutes,
-                steps=steps,
-                output=output,
-                progress=session.share_progress(),
-            )
-        )
+__all__ = [
+    "app",
+    "cli_bench",
+    "cli_cluster",
+    "cli_detect",
+    "cli_enhance",
+    "cli_export",
+    "cli_generate",
+    "cli_segment",
+    "cli_serve",
+    "cli_stylize",
+    "cli_train",
+    "cli_understand",
+]
 
 
 @app.command()
@@ -147,6 +94,7 @@ def reconstruct(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -166,6 +114,7 @@ def reconstruct(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -304,6 +253,7 @@ def encode(
     quality: LatentQuality = 100.0,
     channels: Channels = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -321,6 +271,7 @@ def encode(
                 quality=quality,
                 channels=channels,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 start=start,
                 end=end,
                 force=force,
@@ -337,6 +288,7 @@ def decode(
     video_codec: VideoCodec = None,
     crf: Crf = None,
     device: Device = "cpu",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -352,6 +304,7 @@ def decode(
                 codec=video_codec,
                 crf=crf,
                 device=device,
+                runtime=runtime,  # type: ignore[arg-type]
                 force=force,
                 progress=session.progress("decoding"),
             )
@@ -372,10 +325,17 @@ def info(
 
 
 @app.command()
-def doctor(threads: Threads = None, as_json: Json = False, debug: Debug = False) -> None:
+def doctor(
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Also measure how fast each verb is here; takes a minute or two.")
+    ] = False,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Check this machine and this installation; exit code 1 where something stands in the way."""
     with Session(as_json) as session:
-        report = vivae.doctor()
+        report = vivae.doctor(speed=speed, progress=session.share_progress())
         session.show(report)
     if report["problems"]:
         raise typer.Exit(FAULT)

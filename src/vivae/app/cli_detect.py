@@ -7,7 +7,7 @@ import typer
 
 import vivae
 from vivae.app.console import Session
-from vivae.app.options import Debug, Device, End, Force, Json, Output, Source, Start, Threads
+from vivae.app.options import Debug, End, Force, Json, Output, Start, Threads
 from vivae.app.root import app, bench
 
 detect = typer.Typer(
@@ -25,11 +25,8 @@ def fit(
         Path,
         typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes: a .safetensors file."),
     ],
-    model: Annotated[
-        str,
-        typer.Option("--model", help="The VAE whose surprise counts; none watches motion alone, quicker."),
-    ] = "base",
-    device: Device = "cpu",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the network's training.")] = 400,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the network's start.")] = 0,
     threads: Threads = None,
     force: Force = False,
     as_json: Json = False,
@@ -41,8 +38,8 @@ def fit(
             vivae.detect_fit(
                 source,
                 output,
-                model=None if model == "none" else model,
-                device=device,
+                steps=steps,
+                seed=seed,
                 force=force,
                 progress=session.progress("learning"),
             )
@@ -52,15 +49,22 @@ def fit(
 @detect.command()
 def score(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `vivae detect fit` wrote.")],
-    source: Source,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="A video; - for standard input, a pipe, or an address (rtsp://...)."
+        ),
+    ],
     output: Output,
     false_alarms: Annotated[
         float, typer.Option("--false-alarms", help="Tolerated in an hour of normal footage.")
     ] = 1.0,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="IN is still being written: read on while it grows.")
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Also a page to look at, beside the scores.")
     ] = False,
-    device: Device = "cpu",
     threads: Threads = None,
     start: Start = None,
     end: End = None,
@@ -76,8 +80,8 @@ def score(
                 source,
                 output,
                 false_alarms=false_alarms,
+                follow=follow,
                 report=report,
-                device=device,
                 start=start,
                 end=end,
                 force=force,

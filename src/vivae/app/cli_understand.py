@@ -61,6 +61,12 @@ def report(
     surprise: Annotated[
         bool, typer.Option("--surprise/--no-surprise", help="Bits over time by the model: the slowest part.")
     ] = True,
+    anomaly: Annotated[
+        Path | None,
+        typer.Option(
+            "--anomaly", metavar="MODEL", help="Of this camera, by detect fit: also what is unusual."
+        ),
+    ] = None,
     model: Model = "base",
     threads: Threads = None,
     start: Start = None,
@@ -77,6 +83,7 @@ def report(
                 output,
                 summary=summary,
                 surprise=surprise,
+                anomaly=anomaly,
                 model=model,
                 start=start,
                 end=end,

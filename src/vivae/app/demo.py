@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vivae.app.demo_more import Shown, generated, more_of
 from vivae.app.demo_page import OURS, Passed, Tour, demo_page
 from vivae.errors import InputError, OutputError
 from vivae.measure.clip import Clip, Progress, load_clip, no_progress
@@ -80,14 +81,15 @@ def demo(
     nested = {channels: reconstructed(vae, footage, channels) for channels in vae.config.nested}
     with tempfile.TemporaryDirectory() as room:
         groups = _files(model, footage, folder, Path(room), progress)
-        progress("finding what was hard", 0.86)
+        progress("finding what was hard", 0.55)
         maps = {
             ratio: bits_by_region(vae, footage, ours.trial.setting / 100)
             for ratio, (ours, *_) in groups.items()
         }
         groups = {ratio: _with_bits(points, maps[ratio]) for ratio, points in groups.items()}
-        progress("writing the report", 0.93)
-        tour = Tour(vae, footage, passed, nested, groups, maps[RATIOS[1]])
+        progress("writing the report", 0.97)
+        shown = _more(footage, folder, Path(room), progress)
+        tour = Tour(vae, footage, passed, nested, groups, maps[RATIOS[1]], shown)
         report = demo_page(tour, folder)
     report.write(page, force=True)
     progress("done", 1.0)
@@ -102,6 +104,16 @@ def demo(
         }
         for ratio, points in groups.items()
     }
+
+
+def _more(clip: Clip, folder: Path, room: Path, progress: Progress) -> list[Shown]:
+    """The other verbs, with progress."""
+    parts = iter(np.linspace(0.6, 0.95, 12))
+
+    def say(what: str) -> None:
+        progress(what, float(next(parts, 0.95)))
+
+    return [*more_of(clip, room / "clip.mp4", folder, room, say), *generated(folder, say)]
 
 
 def reconstructed(vae: VideoVAE, clip: Clip, channels: int | None) -> Passed:
@@ -144,14 +156,14 @@ def _files(
     threads = torch.get_num_threads()
     lossless = write_lossless(clip, room / "clip.mp4")
     for index, ratio in enumerate(RATIOS):
-        share = 0.1 + 0.76 * index / len(RATIOS)
+        share = 0.1 + 0.45 * index / len(RATIOS)
         progress(f"compressing {ratio}:1", share)
         ours = measured_file(lossless, clip, room / f"{OURS}-{ratio}.vva", model=model, ratio=ratio)
         with atomic_path(folder / ours.trial.path.name, force=True) as part:
             shutil.copyfile(ours.trial.path, part)
         groups[ratio] = [ours]
         for name in PEER_NAMES:
-            progress(f"{name} at the same size", share + 0.2)
+            progress(f"{name} at the same size", share + 0.1)
             path = room / f"{name.split()[0]}-{ratio}.mp4"
             trial = encode_to_size(
                 PEERS[name], clip, ours.trial.size_bytes, path, threads=threads, known=known[name]

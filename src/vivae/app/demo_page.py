@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vivae.app.demo_more import Shown
 from vivae.app.report import (
     Axis,
     Choice,
@@ -24,6 +25,7 @@ from vivae.app.report import (
     slider,
     table,
     tiles,
+    video,
 )
 from vivae.measure.bench import cpu_name
 from vivae.measure.clip import Clip
@@ -61,6 +63,8 @@ class Tour:
     """By ratio: our file first, then those of its peers, in the same order for every ratio."""
     cells: NDArray[np.float32]
     """Bits of each region at the middle ratio, (T, rows, columns)."""
+    more: Sequence[Shown] = ()
+    """What the other verbs made."""
 
     @property
     def middle(self) -> int:
@@ -102,11 +106,16 @@ def demo_page(tour: Tour, folder: Path) -> Report:
     alone = f"no file, all latent channels, {tour.passed.quality.psnr_yuv:.2f} dB"
     choices["VAE alone"] = [Choice(OURS, through, alone, tour.colors[OURS])]
 
+    for other in tour.more:
+        if other.group != "generated":
+            key = report.add_media(other.path)
+            choices.setdefault(other.group, []).append(Choice(other.name, key, other.caption, 1))
+
     report.add(_tiles(tour))
     report.section(
         "Before and after",
         "<b>Drag the handle</b>: left of it the original, right of it what came back. At each ratio, every "
-        "method had to write a file of the same size.",
+        "method had to write a file of the same size; the other choices are what vivae's other verbs make of the clip.",
         slider(clip, original, choices, (start, 0)),
     )
     time = Axis("time", "s")
@@ -137,7 +146,15 @@ def demo_page(tour: Tour, folder: Path) -> Report:
             height=320,
         ),
     )
-    report.section("The clip and the model", "", _facts(tour), commands(_commands(clip, tour.middle)))
+    made = [video(item.path, item.caption) for item in tour.more if item.group == "generated"]
+    if made:
+        report.section(
+            "Never filmed", "Drawn from what models have learned; nothing was given to them.", row(*made)
+        )
+    lines = _commands(clip, tour.middle) + list(
+        dict.fromkeys((s.command, _WORDS[s.group]) for s in tour.more)
+    )
+    report.section("The clip and the model", "", _facts(tour), commands(lines))
     return report
 
 
@@ -257,6 +274,15 @@ def _facts(tour: Tour) -> str:
         "sound": ", ".join(stream.codec for stream in info.audio) or "none",
     }
     return row(facts("The clip", theirs), facts("The model", ours))
+
+
+_WORDS = {
+    "for any player": "a small file for any player",
+    "cleaned": "noise taken out",
+    "styled": "like a picture",
+    "objects": "what moves, marked",
+    "generated": "video from nothing",
+}
 
 
 def _commands(clip: Clip, ratio: int) -> list[tuple[str, str]]:

@@ -72,6 +72,12 @@ Model = Annotated[
     str, typer.Option("--model", help="A shipped model's name, or the folder of a trained one.")
 ]
 Device = Annotated[str, typer.Option("--device", callback=known_device, help="cpu, cuda or cuda:N.")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        "--runtime", help="What the networks run in: torch, or onnx (faster on many CPUs; extra export)."
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

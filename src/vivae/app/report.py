@@ -280,6 +280,15 @@ def commands(lines: Sequence[tuple[str, str]]) -> str:
     return f'<pre class="card">{text}</pre>'
 
 
+def video(path: Path, caption: str) -> str:
+    """A short video that plays by itself, over and over, inside the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    source = f"data:{MIME[path.suffix.lower()]};base64,{data}"
+    words = f"<figcaption>{escape(caption)}</figcaption>"
+    player = f'<video src="{source}" autoplay loop muted playsinline controls></video>'
+    return f'<figure class="card">{player}{words}</figure>'
+
+
 def row(*pieces: str) -> str:
     """Pieces side by side where there is room."""
     return f'<div class="row">{"".join(pieces)}</div>'

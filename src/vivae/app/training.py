@@ -1,5 +1,6 @@
 """`train`: a recipe and a folder of footage in; a model, its figures on the test half, and a sheet out."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -14,12 +15,15 @@ from torch import nn
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
+from vivae.train import generate_lesson
 from vivae.train.between_lesson import BetweenLesson, TripletSampler
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.disturb import MixedSampler
 from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.familiar import known_footage
+from vivae.train.generating import composed_lesson, split_pictures, window_lesson
 from vivae.train.lesson import Batches, Lesson
 from vivae.train.loop import Training, Workers, join_workers
 from vivae.train.motion_lesson import FlowSampler, MotionLesson
@@ -27,6 +31,7 @@ from vivae.train.recipe import (
     AnyRecipe,
     BetweenRecipe,
     EnhancerRecipe,
+    GeneratorRecipe,
     Recipe,
     SegmenterRecipe,
     Stage,
@@ -36,6 +41,7 @@ from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
+from vivae.vae.generator import Generator
 from vivae.vae.model import VideoVAE
 from vivae.vae.segmenter import FlowSegmenter
 from vivae.vae.zoo import load_enhancer, load_model, load_segmenter, serialise
@@ -115,8 +121,9 @@ def _train(
     def told(label: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(label, done, total)
 
-    dataset = _prepare(data, recipe, folder, workers, told("reading clips"))
     torch.manual_seed(recipe.seed)
+    composed = isinstance(recipe, GeneratorRecipe) and recipe.composed is not None
+    dataset = None if composed else _prepare(data, recipe, folder, workers, told("reading clips"))
 
     def stepped(step: int, steps: int, figures: dict[str, float]) -> None:
         if progress:
@@ -126,18 +133,32 @@ def _train(
 
     windows: list[Window] = []
     share: dict[str, int] = {"seed": recipe.seed, "rank": workers.rank, "world": workers.world}
-    if isinstance(recipe, Recipe):
+    lesson: Lesson
+    sampler: Callable[[Stage], Batches]
+    identity = "" if dataset is None else dataset.identity
+    if isinstance(recipe, GeneratorRecipe):
+        if dataset is None:
+            pictures = split_pictures(recipe, data)
+            identity = hashlib.sha256(pictures[0].images.tobytes()).hexdigest()
+            lesson, sampler = composed_lesson(recipe, pictures, share)
+        else:
+            lesson, sampler = window_lesson(recipe, (dataset.train, dataset.test), share)
+    elif isinstance(recipe, Recipe):
+        assert dataset is not None
         windows = evaluation_windows(dataset.test, recipe.data.crop, TEST_WINDOWS)
         lesson, sampler = _vae_lesson(recipe, dataset, windows, share)
     elif isinstance(recipe, BetweenRecipe):
+        assert dataset is not None
         lesson, sampler = _between_lesson(recipe, dataset, share)
     elif isinstance(recipe, SegmenterRecipe):
+        assert dataset is not None
         lesson, sampler = _motion_lesson(recipe, dataset, share)
     else:
+        assert dataset is not None
         pairs = _pairs(recipe, dataset, folder, workers, told("degrading clips"))
         lesson, sampler = _enhance_lesson(recipe, dataset, pairs, share)
 
-    run = Training(recipe, lesson, sampler, folder, dataset.identity, workers, stepped)
+    run = Training(recipe, lesson, sampler, folder, identity, workers, stepped)
     if resume:
         run.resume()
     trained = run.run()
@@ -259,29 +280,37 @@ def _prepare(
 def _finish(
     trained: nn.Module,
     run: Training,
-    dataset: Dataset,
+    dataset: Dataset | None,
     windows: list[Window],
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Save the model and measure it on the test half."""
+    """Save the model and measure it on the test half. dataset: None where clips were composed."""
     recipe = run.recipe
+    assert isinstance(recipe, AnyRecipe)
+    passages = [] if dataset is None else dataset.train
+    records = [] if dataset is None else dataset.records
     notes = {
         "recipe": recipe.model_dump(mode="json"),
-        "clips": len({passage.clip for passage in dataset.train}),
+        "clips": len({passage.clip for passage in passages}),
         "steps": run.plan["step"],
         "minutes": round(run.plan["seconds"] / 60, 1),
+        "processor_minutes": round(run.plan["processor"] / 60, 1),
         "hardware": f"{run.workers.world} x {run.workers.device}, {torch.get_num_threads()} threads",
     }
     path = folder / "model.safetensors"
-    assert isinstance(trained, VideoVAE | Enhancer | FlowSegmenter)
+    if isinstance(trained, generate_lesson.Taught):
+        trained = trained.generator  # a critic has done its work
+    assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter)
+    if isinstance(trained, VideoVAE) and dataset is not None:
+        notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:
         Path(beside).write_bytes(serialise(trained, notes))
     told: dict[str, Any] = {
         "model": str(path),
         "steps": run.plan["step"],
         "minutes": round(run.plan["seconds"] / 60, 2),
-        "left_out": [record.path for record in dataset.records if record.problem],
+        "left_out": [record.path for record in records if record.problem],
     }
     if not isinstance(recipe, Recipe):
         return told | run.evaluate()

@@ -17,7 +17,7 @@ import yaml
 from vivae.app.training import find_recipe, train
 from vivae.errors import InputError, UnsupportedError, VivaeError
 from vivae.media import atomic_path
-from vivae.train.recipe import AnyRecipe, Recipe, load_recipe
+from vivae.train.recipe import AnyRecipe, GeneratorRecipe, Recipe, load_recipe
 
 if TYPE_CHECKING:
     import optuna
@@ -105,6 +105,11 @@ def _drawn(trial: "optuna.Trial", base: AnyRecipe) -> dict[str, Any]:
     width = trial.suggest_categorical("width", WIDTHS)
     deeper = trial.suggest_int("depth", 0, 1)
     drawn: dict[str, Any] = {"optimiser.learning_rate": rate}
+    if isinstance(base, GeneratorRecipe):
+        flow = base.model.flow
+        drawn["model.flow.width"] = max(1, round(flow.width * width / (4 * flow.heads))) * 4 * flow.heads
+        drawn["model.flow.depth"] = flow.depth + deeper
+        return drawn
     drawn["model.widths"] = [_multiple(side * width) for side in base.model.widths]
     if isinstance(base, Recipe):
         latent = trial.suggest_categorical("latent", LATENTS)

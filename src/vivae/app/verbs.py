@@ -38,7 +38,7 @@ EXAMPLES = {
         "decode": "vivae decode latents.safetensors -o back.mp4",
         "train": "vivae train tiny --data my_videos/ --minutes 10",
         "tune": "vivae tune tiny --data my_videos/ --trials 20 --minutes 2",
-        "export": "vivae export base --onnx base/",
+        "export": "vivae export base --onnx base.onnx",
     },
     "Measuring": {
         "bench vae": "vivae bench vae --data DIR -o benchmarks/vae",
@@ -47,6 +47,9 @@ EXAMPLES = {
         "bench stylize": "vivae bench stylize --data DIR --style painting.jpg -o benchmarks/stylize",
         "bench detect": "vivae bench detect --data DIR -o benchmarks/detect",
         "bench shots": "vivae bench shots --data DIR -o benchmarks/shots",
+        "bench segment": "vivae bench segment --data DIR -o benchmarks/segment",
+        "bench generate": "vivae bench generate --data DIR -o benchmarks/generate",
+        "bench cluster": "vivae bench cluster --data DIR -o benchmarks/cluster --jobs 1 --jobs 2",
         "bench search": "vivae bench search --data DIR -o benchmarks/search",
     },
 }

@@ -1,13 +1,10 @@
 """`report`: one page that makes a video plain: what it is, its shots, where to look, how it runs; a summary clip."""
 
 import base64
-import csv
-import io
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae import __version__
+from vivae.app.detecting import event_cards, score_chart
 from vivae.app.report import Axis, Report, Series, Tile, chart, facts, live, row, tiles
+from vivae.app.report_files import downloads, size_of, technical_facts
 from vivae.errors import InputError
 from vivae.media import open_video, refuse_overwrite
 from vivae.media.atomic import check_target
+from vivae.media.resample import shrunk
+from vivae.tasks import detect
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.gauges import Reading
 from vivae.tasks.info import info as info_of
 from vivae.tasks.moments import Moment, counted, describe, moments
-from vivae.tasks.shots import as_text
 from vivae.tasks.summary import keyframes, summary_pieces, write_summary
-from vivae.tasks.survey import Look, Survey, shrunk, survey
+from vivae.tasks.survey import Look, Survey, survey
 
 POINTS = 500
 """Of a curve on the page; the table for download has every frame."""
@@ -50,7 +50,9 @@ def report(
     *,
     summary: float | None = None,
     surprise: bool = True,
+    anomaly: str | os.PathLike[str] | None = None,
     model: str | Path = "base",
+    name: str | None = None,
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
@@ -60,7 +62,9 @@ def report(
     out and why, curves over time, where things move, technical data, and the figures as JSON, CSV and EDL.
 
     summary: also write a clip of that many seconds beside the page (NAME-summary.mp4), of the parts that stand for
-    the whole. surprise: measure bits over time with `model`; the slowest part. Returns shots, moments and files.
+    the whole. surprise: measure bits over time with `model`; the slowest part. anomaly: what `detect_fit` wrote for
+    this camera; what is unusual by it is told among what stands out. name: what the page calls the video, instead of
+    its file's name. Returns shots, moments and files.
     Raises InputError, FormatError, OutputError.
     """
     if Path(dst).suffix.lower() not in (".html", ".htm"):
@@ -83,7 +87,11 @@ def report(
         pieces = summary_pieces(found, summary) if summary is not None else []
         keys = keyframes(found)
         told = moments(found)
-        page = _page(src, technical, found, keys, told, copy, begin)
+        odd: _Unusual | None = None
+        if anomaly is not None:
+            odd = _unusual(anomaly, src, Path(room), start, end, progress)
+            told = sorted([*told, *odd.moments], key=lambda moment: moment.start_s)
+        page = _page(src, Path(name or Path(src).name), technical, found, keys, told, copy, begin, odd)
     page.write(dst, force=force)
     result: dict[str, Any] = {
         "output": str(dst),
@@ -98,17 +106,49 @@ def report(
     return result
 
 
+@dataclass(frozen=True)
+class _Unusual:
+    """What a model of the camera finds."""
+
+    gathered: detect.Gathered
+    threshold: float
+
+    @property
+    def moments(self) -> list[Moment]:
+        return [
+            Moment(event["start_s"], event["end_s"], "unusual", f"unusual: {event['reason']}", event["score"])
+            for event in self.gathered.events
+        ]
+
+
+def _unusual(
+    model: str | os.PathLike[str],
+    src: str | os.PathLike[str],
+    room: Path,
+    start: float | None,
+    end: float | None,
+    progress: Progress,
+) -> _Unusual:
+    gathered = detect.Gathered()
+    told = detect.detect_score(
+        model, src, room / "scores.csv", gathered=gathered, start=start, end=end, progress=progress
+    )
+    return _Unusual(gathered, told["threshold"])
+
+
 def _page(
     src: str | os.PathLike[str],
+    called: Path,
     technical: Mapping[str, Any],
     found: Survey,
     keys: Sequence[Sequence[Look]],
     told: Sequence[Moment],
     copy: Path,
     begin: float,
+    odd: "_Unusual | None" = None,
 ) -> Report:
     page = Report(
-        title=Path(src).name,
+        title=called.name,
         kicker="video report",
         lead=escape(describe(found)),
         footer=f"Made by vivae {__version__}. Everything on this page lies in this one file; it needs no network.",
@@ -143,18 +183,23 @@ def _page(
         page.section(
             "Where to look", "What stands out, and why. Click to see it.", _moments(told, found, shape)
         )
+    if odd is not None:
+        note, cards = event_cards(odd.gathered)
+        note = note if odd.gathered.events else "Nothing that the model of this camera finds strange."
+        page.section("What is unusual here", note, cards, score_chart(odd.gathered, odd.threshold))
     page.section(
         "Shots" if len(found.shots) > 1 else "The shot",
-        "The frames that stand for them best: sharp, and like the rest of their shot; long shots have several.",
+        f"The frames that stand for {'them' if len(found.shots) > 1 else 'it'} best: sharp, and like the rest of their "
+        "shot; long shots have several.",
         _cards(src, found, keys, shape, begin),
     )
     page.section("How it runs", "Curves over time; click one to go there.", *_curves(found))
     page.section(
         "Where things move, and what the file is",
         "",
-        row(_places(src, found, keys, begin), facts("Technical data", _facts(technical, found))),
+        row(_places(src, found, keys, begin), facts("Technical data", technical_facts(technical, found))),
     )
-    page.section("Take the figures along", "", _downloads(src, technical, found, told))
+    page.section("Take the figures along", "", downloads(called, technical, found, told))
     return page
 
 
@@ -184,7 +229,7 @@ def _tiles(technical: Mapping[str, Any], found: Survey) -> str:
             Tile(
                 f"{technical['bits_per_second'] / 1000:,.0f}",
                 "kbit/s",
-                f"{technical['codec']}, {_size(technical['size_bytes'])}",
+                f"{technical['codec']}, {size_of(technical['size_bytes'])}",
             ),
         ]
     )
@@ -296,69 +341,6 @@ def _places(src: str | os.PathLike[str], found: Survey, keys: Sequence[Sequence[
     )
 
 
-def _facts(technical: Mapping[str, Any], found: Survey) -> dict[str, str]:
-    color = technical["color"]
-    sound = [
-        f"{t['codec']}, {t['details']}" + (f" ({t['language']})" if t["language"] else "")
-        for t in technical["audio"]
-    ]
-    return {
-        "Size": _size(technical["size_bytes"]),
-        "Container": str(technical["container"]),
-        "Codec": f"{technical['codec']}, {technical['pixel_format']}",
-        "Picture": f"{technical['width']} × {technical['height']}",
-        "Frames": f"{len(found.readings)} at {technical['fps']:.4g} a second"
-        + (", variable" if technical["variable_rate"] else ""),
-        "Length": f"{technical['duration_s']:.2f} s",
-        "Bit rate": f"{technical['bits_per_second'] / 1000:,.0f} kbit/s",
-        "Colour": f"{color['range']} range, {color['matrix']}",
-        "Sound": "; ".join(sound) or "none",
-        "Subtitles": str(len(technical["subtitles"])) if technical["subtitles"] else "none",
-    }
-
-
-def _downloads(
-    src: str | os.PathLike[str], technical: Mapping[str, Any], found: Survey, told: Sequence[Moment]
-) -> str:
-    shots = {
-        "source": Path(src).name,
-        "frames": len(found.readings),
-        "fps": technical["fps"],
-        "shots": [asdict(shot) for shot in found.shots],
-    }
-    everything = shots | {
-        "description": describe(found),
-        "moments": [asdict(moment) for moment in told],
-        "surprise": [{"time_s": round(t, 4), "bits_per_pixel": round(b, 5)} for t, b in found.surprise],
-    }
-    frames = io.StringIO(newline="")
-    writer = csv.writer(frames, lineterminator="\n")
-    names = list(Reading.__dataclass_fields__)
-    writer.writerow(["frame", *names])
-    for number, reading in enumerate(found.readings):
-        writer.writerow(
-            [
-                number,
-                *(
-                    f"{getattr(reading, name):.4g}" if name != "time" else f"{reading.time:.4f}"
-                    for name in names
-                ),
-            ]
-        )
-    stem = Path(src).stem
-    files = {
-        f"{stem}-report.json": ("application/json", json.dumps(everything, indent=1), "All of it, JSON"),
-        f"{stem}-shots.csv": ("text/csv", as_text(shots, ".csv"), "Shots, CSV"),
-        f"{stem}-frames.csv": ("text/csv", frames.getvalue(), "Every frame, CSV"),
-        f"{stem}-shots.edl": ("text/plain", as_text(shots, ".edl"), "Shots, EDL"),
-    }
-    links = "".join(
-        f'<a download="{escape(name)}" href="data:{mime};base64,{base64.b64encode(text.encode()).decode()}">{label}</a>'
-        for name, (mime, text, label) in files.items()
-    )
-    return f'<div class="card downloads">{links}</div>'
-
-
 def _still(src: str | os.PathLike[str], time: float, side: int) -> str:
     return _jpeg(_frame(src, time, side), 76)
 
@@ -380,7 +362,3 @@ def _jpeg(rgb: NDArray[np.uint8], quality: int) -> str:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(max(0.0, seconds), 60)
     return f"{int(minutes)}:{rest:04.1f}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

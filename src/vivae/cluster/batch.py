@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from vivae import __version__
 from vivae.cluster.manifest import Manifest, Row, as_text
 from vivae.cluster.processes import Event, Processes, Progressed, Started
-from vivae.cluster.sources import VIDEO_SUFFIXES, Item, find_items
+from vivae.cluster.results import NAMED, SUFFIXES, made_folder, remove_leftovers, suffix_of
+from vivae.cluster.sources import Item, find_items
 from vivae.cluster.work import Call, Outcome, Progress, Task, output_bytes
 from vivae.errors import InputError, OutputError, VivaeError
 from vivae.media.atomic import atomic_path, check_target, output_error
@@ -29,31 +30,15 @@ Watch = Callable[[str, int, int], None]
 Follow = Callable[[str, str, int, int | None], None]
 """follow(place, name of the file, frames done, frames in all)."""
 
-SUFFIXES = {
-    "compress": "",
-    "decompress": "",
-    "enhance": "",
-    "stylize": "",
-    "reconstruct": "",
-    "segment": "",
-    "encode": ".safetensors",
-    "shots": ".csv",
-    "report": ".html",
-    "detect score": ".csv",
-}
-"""The verbs that work on archives, and how their results end; empty: as the source, where that can be written."""
-VIDEO_RESULTS = (".mp4", ".mkv", ".webm")
-_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.part(\..+)?")
-"""Names of what `vivae.media.atomic` and the verbs write beside a result until it is whole."""
-NAMED = frozenset({"shots", "report", "detect score"})
-"""Their results speak of the file by name, so equal files have unequal results."""
-
 
 class Engine(Protocol):
     """Where tasks are done."""
 
     def run(self, call: Call, tasks: Sequence[Task]) -> Iterator[Event]:
         """Do them; one `Outcome` a task, in any order."""
+
+    def helping(self) -> AbstractContextManager[None]:
+        """Within the block, verbs on a single file are helped with its parts, where that can be."""
 
 
 def batch(
@@ -133,11 +118,11 @@ def run_batch(
     Returns files, done (now), done_before, same (as another file), failed, bytes of the good ones and of their results,
     and the failures with their reasons; `faults` counts those that are faults of ours.
     """
-    folder = _made(Path(output))
+    folder = made_folder(Path(output))
     items = find_items(sources, leave_out=folder)
     began = time.monotonic()
     with Manifest(folder, verb) as manifest:
-        run = _Run(manifest, folder, items, _suffix_of(verb, suffix), follow)
+        run = _Run(manifest, folder, items, suffix_of(verb, suffix, settings), follow)
         run.start(as_text(settings), force=force, named=verb in NAMED)
         watch(f"{verb}: {len(items)} files", run.settled, len(items))
         try:
@@ -145,7 +130,7 @@ def run_batch(
                 if run.note(event):
                     watch(f"{verb}: {len(items)} files", run.settled, len(items))
         finally:
-            _remove_leftovers(folder, run.rows.values())
+            remove_leftovers(folder, run.rows.values())
         return run.summary() | {"seconds": round(time.monotonic() - began, 2)}
 
 
@@ -156,7 +141,11 @@ def _call_verb(
 
     bind_threads(threads)
     function = getattr(vivae, verb.replace(" ", "_"))
-    result: dict[str, Any] = function(src=source, dst=output, force=True, progress=progress, **options)
+
+    def last_two(*told: Any) -> None:  # some verbs name the part of the work first
+        progress(*told[-2:])
+
+    result: dict[str, Any] = function(src=source, dst=output, force=True, progress=last_two, **options)
     return result
 
 
@@ -269,7 +258,11 @@ class _Run:
             # A result keeps its place when clips of a like name have joined since.
             place = known[source].output if source in known else None
             output = place or str(self.folder / item.name.parent / (item.name.name + self.suffix_of(item)))
-            size, mark = item.mark()
+            try:
+                size, mark = item.mark()
+            except InputError as error:
+                self._settle(Row(source, output, "failed", 0, "", reason=str(error)))
+                continue
             rows[source] = Row(source, output, "running", size, mark)
         return rows
 
@@ -283,7 +276,8 @@ class _Run:
             before = old.get(source)
             if sizes[row.bytes] > 1:
                 kept = before.digest if before is not None and before.mark == row.mark else None
-                digests[source] = kept or Item(Path(source), Path()).digest()
+                with suppress(InputError):  # the verb will say why it cannot be read
+                    digests[source] = kept or Item(Path(source), Path()).digest()
         return digests
 
     def _problem(self, row: Row, before: Row | None, force: bool) -> str:
@@ -291,7 +285,8 @@ class _Run:
         output = Path(row.output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            ours = before is not None and before.output == row.output and before.state in ("done", "same")
+            # A run that was killed may have made a result without coming to note it.
+            ours = before is not None and before.output == row.output and before.state != "failed"
             if ours or force or not output.exists():
                 return ""
             check_target(output, force=False, folder=output.is_dir())
@@ -361,43 +356,3 @@ def _is_done(before: Row | None, row: Row) -> bool:
         return output_bytes(Path(before.output)) == before.output_bytes
     except OutputError:
         return False
-
-
-def _suffix_of(verb: str, chosen: str | None) -> Callable[[Item], str]:
-    usual = SUFFIXES[verb] if chosen is None else chosen
-    if usual and not usual.startswith("."):
-        raise InputError(f"a suffix begins with a point: .{usual}")
-
-    def suffix(item: Item) -> str:
-        own = item.path.suffix.lower()
-        return usual or (own if own in VIDEO_RESULTS else VIDEO_RESULTS[0])
-
-    return suffix
-
-
-def _made(folder: Path) -> Path:
-    if folder.suffix.lower() in VIDEO_SUFFIXES and not folder.is_dir():
-        raise OutputError(f"'{folder}' looks like a file, and many results need a folder: give one with -o")
-    try:
-        folder.mkdir(exist_ok=True)
-    except FileNotFoundError:
-        raise OutputError(f"cannot write '{folder}': the folder '{folder.parent}' does not exist") from None
-    except FileExistsError:
-        raise OutputError(
-            f"'{folder}' is a file, and many results need a folder: give another name"
-        ) from None
-    except OSError as error:
-        raise output_error(error, folder) from error
-    return folder.resolve()
-
-
-def _remove_leftovers(folder: Path, rows: Iterable[Row]) -> None:
-    """What processes that were killed have left of these rows' results, on whom nobody works any more."""
-    ours = {str(Path(row.output).with_name(Path(row.output).stem[:80])) for row in rows}
-    for path in list(folder.rglob(".*.part*")):
-        match = _LEFTOVER.fullmatch(path.name)
-        if match and str(path.with_name(match[1])) in ours:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)

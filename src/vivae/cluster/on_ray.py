@@ -10,13 +10,15 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from vivae import __version__
 from vivae.cluster.processes import Event, Started
 from vivae.cluster.work import Call, Outcome, Task, perform
+from vivae.codec.ahead import helped_by
 from vivae.errors import InputError, UnsupportedError
 
 RETRIES = 4
@@ -34,8 +36,15 @@ class RayEngine:
     """
 
     def __init__(self, jobs: int | None, threads: int, address: str | None) -> None:
-        _need_ray()
+        need_ray()
         self.jobs, self.threads, self.address = jobs, threads, address
+
+    @contextmanager
+    def helping(self) -> Iterator[None]:
+        """For work on a single file: the cluster codes its shots."""
+        processors = (self.jobs or os.cpu_count() or 1) * self.threads
+        with connected(self.address, processors), helped_by(partial(help_with, self.threads)):
+            yield
 
     def run(self, call: Call, tasks: Sequence[Task]) -> Iterator[Event]:
         """As `Processes.run`; tasks tell of no progress."""
@@ -78,6 +87,8 @@ def connected(address: str | None, processors: int) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A cluster of our own yields to others no more than processes of our own do.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     own = {"num_cpus": processors, "include_dashboard": False} if address is None else {"address": address}
     with _our_signals():
         try:
@@ -114,7 +125,21 @@ def _do(call: Call, task: Task, threads: int, version: str) -> Outcome:
             "the archive and the results must lie on storage that all machines share"
         )
         return Outcome(task.number, None, reason)
-    return perform(call, task, threads, _quiet)
+    with helped_by(partial(help_with, threads)):
+        return perform(call, task, threads, _quiet)
+
+
+def help_with(threads: int, function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Any]:
+    """`vivae.codec.ahead.Helpers` of the cluster: a task for each argument; the results in order.
+
+    What waits for them gives its processors back meanwhile.
+    """
+    import ray
+
+    do = ray.remote(function).options(num_cpus=threads, max_retries=RETRIES)
+    references = [do.remote(argument) for argument in arguments]
+    for reference in references:
+        yield ray.get(reference)
 
 
 def _quiet(done: int, total: int | None) -> None:
@@ -134,7 +159,8 @@ def _outcome(reference: Any, task: Task) -> Outcome:
         return Outcome(task.number, None, reason, fault=True)
 
 
-def _need_ray() -> None:
+def need_ray() -> None:
+    """Raises UnsupportedError where Ray is not installed."""
     try:
         import ray  # noqa: F401
     except ImportError as error:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -49,6 +49,11 @@ class Processes:
 
     def __init__(self, jobs: int, threads: int) -> None:
         self.jobs, self.threads = jobs, threads
+
+    @contextmanager
+    def helping(self) -> Iterator[None]:
+        """For work on a single file: nobody helps here, encoders use several threads by themselves."""
+        yield
 
     def run(self, call: Call, tasks: Iterable[Task]) -> Iterator[Event]:
         """Do the tasks, in order as processes are free; gives what happens, in the end one `Outcome` a task."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import logging
 import os
 import re
 from collections import Counter
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from vivae.errors import InputError
 from vivae.media.source import IMAGE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 _VIDEOS = (
     "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg vob wmv flv f4v ogv ogm 3gp 3g2 mxf asf divx y4m ivf vva"
@@ -146,8 +149,11 @@ def _in_folder(folder: Path, above: Path) -> Iterator[Item]:
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
             if _is_numbered(path):
                 yield Item(path, above / _named(path))
-            else:
+                continue
+            try:
                 yield from _in_folder(path, above / path.name)
+            except InputError as error:  # the rest of the archive need not wait for it
+                logger.warning("%s: it is left out", error)
 
 
 def _named(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vivae.codec.ahead import Piece, code_piece, helpers, pieces_of, probe_piece, wanted
 from vivae.codec.choose import Effort, Setting, best_coding, effort_of
 from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
@@ -76,6 +77,7 @@ class LayeredJob:
     sampled: int = SAMPLES * SAMPLE_FRAMES
     _probed: dict[int, ShotProbes] = field(default_factory=dict)
     """Of each shot, by its first frame: what the first pass has learned serves every attempt at a size."""
+    _pieces: list[Piece] | None = None
 
     @property
     def work(self) -> float:
@@ -110,6 +112,7 @@ class LayeredJob:
     def encode(self, part: Path, units: int) -> Encoded:
         crf = crf_of(units)
         settings = self._planned(crf)
+        self._code_ahead(crf, settings)
         spent = 0
         with ExitStack() as stack:
             writer: PacketWriter | None = None
@@ -132,18 +135,20 @@ class LayeredJob:
         return Encoded(extent, size, size - spent)
 
     def _coded(self, shot: Shot, setting: Setting, depth: Depth | None) -> Coded:
-        wanted = f"{shot.first} {len(shot)} {setting} {depth}"
-        coded = self.store.get(wanted)
+        name = wanted(shot.first, len(shot), setting, depth)
+        coded = self.store.get(name)
         if coded is None:
             effort = self._effort()
             coded = best_coding(shot, setting, effort, self.model, depth=depth, threads=self.threads)
-            self.store.put(wanted, coded)
+            self.store.put(name, coded)
         return coded
 
     def _planned(self, crf: float) -> list[Setting]:
         """Each shot's setting, or none where there is a single shot: that needs no sharing."""
         if self.speed > PLANNED_UP_TO:
             return []
+        if pieces := self._pieces_for_helpers(crf):
+            return self._planned_with_helpers(crf, pieces)
         effort, quality = self._effort(), meter()
         menus = []
         for shot in self._shots():
@@ -161,6 +166,48 @@ class LayeredJob:
     def _effort(self) -> Effort:
         effort = effort_of(self.speed)
         return effort if self.grain is None else replace(effort, shrinks=())
+
+    def _planned_with_helpers(self, crf: float, pieces: list[Piece]) -> list[Setting]:
+        help_with = helpers()
+        if help_with is None or len(pieces) == 1:
+            return []
+        new = [piece for piece in pieces if piece.first not in self._probed]
+        for piece, probes in zip(new, help_with(probe_piece, new), strict=True):
+            self._probed[piece.first] = probes
+            self.progress(piece.first + piece.count, max(piece.first + piece.count, self.frames))
+        return allocated(self._probed[piece.first].menu(crf) for piece in pieces)
+
+    def _code_ahead(self, crf: float, settings: list[Setting]) -> None:
+        """Have helpers, if there are any, put all shots into the store."""
+        help_with, pieces = helpers(), self._pieces_for_helpers(crf)
+        if help_with is None or not pieces:
+            return
+        usual = Setting(crf, planned=False)
+        first, *others = (
+            replace(piece, setting=settings[number] if settings else usual)
+            for number, piece in enumerate(pieces)
+        )
+        # The first shot decides for all; see `encode`.
+        (depth,) = help_with(code_piece, [first])
+        for number, _ in enumerate(help_with(code_piece, [replace(piece, depth=depth) for piece in others])):
+            done = others[number].first + others[number].count
+            self.progress(done, max(done, self.frames))
+
+    def _pieces_for_helpers(self, crf: float) -> list[Piece]:
+        """The shots, where there are helpers and more than one shot; else nothing."""
+        if helpers() is None or self.prepare is not iter or self.frames <= LONGEST_SHOT:
+            return []
+        if self._pieces is None:
+            with open_video(self.src, start=self.start, end=self.end) as reader:
+                first = next(reader)
+                frames = recolored(itertools.chain([first], reader), first.color)
+                source, picture = str(Path(self.src).absolute()), _picture(first, reader.info)
+                like = Piece(
+                    source, reader.start, 0, 0, first.time, 0, picture, first.color, False, self.model, self.speed,
+                    self.threads, self.store, crf,
+                )  # fmt: skip
+                self._pieces = pieces_of(frames, LONGEST_SHOT, like)
+        return [replace(piece, crf=crf) for piece in self._pieces]
 
     def _shots(self) -> Iterator[Shot]:
         with open_video(self.src, start=self.start, end=self.end) as reader:

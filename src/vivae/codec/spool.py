@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -61,19 +62,37 @@ def shots_of(frames: Iterable[Frame], picture: Picture, folder: Path, longest: i
         with ExitStack() as stack:
             file = stack.enter_context(shot.path.open("wb"))
             for frame, starts in with_cuts(frames):
-                if len(shot) == longest or (starts and len(shot) >= SHORTEST):
+                if ends_before(len(shot), starts, longest):
                     file.close()
                     yield shot
                     shot = Shot(shot.path, picture, shot.first + len(shot))
                     file = stack.enter_context(shot.path.open("wb"))
-                for plane in frame.planes:
-                    file.write(np.ascontiguousarray(plane).data)
-                shot.times.append((frame.time, frame.duration))
+                _append(shot, frame, file)
         if len(shot):
             shot.last = True
             yield shot
     finally:
         shot.remove()
+
+
+def ends_before(length: int, starts: bool, longest: int) -> bool:
+    """Whether a shot that has `length` frames ends before a frame with which a new one may start."""
+    return length == longest or (starts and length >= SHORTEST)
+
+
+def write_shot(frames: Iterable[Frame], picture: Picture, path: Path, first: int) -> Shot:
+    """All of `frames` as one shot, the first of them being frame `first` of its stream."""
+    shot = Shot(path, picture, first)
+    with path.open("wb") as file:
+        for frame in frames:
+            _append(shot, frame, file)
+    return shot
+
+
+def _append(shot: Shot, frame: Frame, file: BinaryIO) -> None:
+    for plane in frame.planes:
+        file.write(np.ascontiguousarray(plane).data)
+    shot.times.append((frame.time, frame.duration))
 
 
 def with_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:

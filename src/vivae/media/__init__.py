@@ -8,6 +8,7 @@
                 writer.write(frame)
 
 Reading:  `probe`, `open_video` -> `VideoReader` of `Frame`; a file, an image, a folder or pattern of images.
+          `open_live`, where that is still being made: a pipe, an address, a file that grows.
 Frames:   `Frame`, `ColorInfo`, `pack`, `unpack`.
 Writing:  `open_writer` -> `VideoWriter`; mp4, mkv, webm (AV1, H.264, HEVC, VP9, FFV1), .y4m, PNG; other tracks copied.
 Outputs:  `atomic_path`, `atomic_dir`: whole or absent; `refuse_overwrite`: never an input.
@@ -19,6 +20,7 @@ This room knows nothing of models. Everything streams: memory does not grow with
 from vivae.media.atomic import atomic_dir, atomic_path, refuse_overwrite
 from vivae.media.color import ColorInfo, Planes
 from vivae.media.frames import PACKED_CHANNELS, Frame, Picture, pack, unpack
+from vivae.media.live import is_live, open_live
 from vivae.media.probe import StreamInfo, VideoInfo, probe
 from vivae.media.reader import VideoReader, open_video, read_first
 from vivae.media.sequence import encode_png
@@ -37,6 +39,8 @@ __all__ = [
     "atomic_dir",
     "atomic_path",
     "encode_png",
+    "is_live",
+    "open_live",
     "open_video",
     "open_writer",
     "pack",

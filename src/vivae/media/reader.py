@@ -66,7 +66,7 @@ class VideoReader:
         self._end = end
         self._source = source
         self._threads = threads
-        self._converter = _Converter(self.info)
+        self._converter = FrameConverter(self.info)
         self._declared_end: Fraction | None = None
         self._frames = self._read()
 
@@ -197,7 +197,7 @@ def _seek_before(container: InputContainer, stream: VideoStream, target: int) ->
     container.seek(first, stream=stream)
 
 
-class _Converter:
+class FrameConverter:
     """Decoded pictures to frames of the size and colour that `info` promises; warns once of each kind of change."""
 
     def __init__(self, info: VideoInfo) -> None:

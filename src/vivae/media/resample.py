@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from vivae.media.av1 import SMALLEST_SIDE
 from vivae.media.color import Planes
+from vivae.media.frames import Frame
+from vivae.media.probe import VideoInfo
 
 
 class Shrinker:
@@ -44,6 +46,22 @@ def enlarged(planes: Planes, width: int, height: int) -> Planes:
         for plane, size in zip(planes, sizes, strict=True)
     )
     return y, u, v
+
+
+def shrunk_size(picture: VideoInfo | Frame, side: int) -> tuple[int, int]:
+    """Width and height, even, of a picture that is at most `side` wide."""
+    width = min(side, picture.width) // 2 * 2
+    return max(2, width), max(2, round(picture.height * width / picture.width / 2) * 2)
+
+
+def shrunk(frame: Frame, side: int) -> Frame:
+    """The frame at most `side` wide, with even sides."""
+    width, height = shrunk_size(frame, side)
+    y, u, v = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for plane, size in zip(frame.planes, ((width, height), *[(width // 2, height // 2)] * 2), strict=True)
+    )
+    return Frame(y, u, v, frame.time, frame.duration, frame.color)
 
 
 def base_size(width: int, height: int, shrink: float) -> tuple[int, int]:

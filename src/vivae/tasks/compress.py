@@ -25,10 +25,11 @@ from vivae.media.frames import as_seconds
 from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import read_masks
 from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.familiar import check_familiar
 from vivae.tasks.graining import Grained, find_grain
 from vivae.tasks.perceived import encode_to_vmaf
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer, load_model
+from vivae.vae.zoo import list_models, load_enhancer, load_model, notes_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def compress(
             if interval < 1:
                 raise InputError(f"the key interval must be at least 1 frame, not {interval}")
             vae = load_model(model or "base", device=device)
+            check_familiar(src, vae, notes_of(model or "base"), start)
             side = Path(room) / "side.mkv"
             carried = side if write_side(src, side, start, end) else None
             job = SourceEncoder(src, vae, start, end, interval, carried, info, frames, progress)
@@ -132,7 +134,7 @@ def compress(
                 grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)
             # What an interrupted run has finished is found under the same circumstances.
             kept = Kept(
-                Path(dst).parent / f".{Path(dst).name}.vivae",
+                Path(dst).absolute().parent / f".{Path(dst).name}.vivae",
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
                 f"{roi and file_mark(roi)} {None if grained is None else grained.noise}",
             )
@@ -332,6 +334,9 @@ def _grained(
 
 
 def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo, grained: Grained | None) -> Prepare:
+    if roi is None and grained is None:
+        return iter
+
     def prepared(frames: Iterable[Frame]) -> Iterator[Frame]:
         clean = iter(frames) if grained is None else grained.denoised(frames)
         return clean if roi is None else calmed(clean, read_masks(roi, info.width, info.height))

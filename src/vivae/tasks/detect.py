@@ -1,4 +1,4 @@
-"""`detect fit` and `detect score`: what is unusual in a camera's view, learned from normal footage alone."""
+"""`detect score`: how strange every frame of a video is, where, and why, by a model of `detect fit`."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,99 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError
-from vivae.media import Frame, atomic_path, open_video, refuse_overwrite
+from vivae.media import Frame, atomic_path, is_live, open_live, open_video, refuse_overwrite
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.tasks.normality import Normality, learned, load_normality
-from vivae.tasks.signs import Map, Watcher
-from vivae.train.dataset import find_clips
-from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import load_model
+from vivae.tasks.normality import SIGNS, Normality, load_normality
+from vivae.tasks.regions import Map, Regions, RegionWatcher, shrunk_luma
 
 logger = logging.getLogger(__name__)
 
-MOST_FRAMES = 20_000
-"""Of normal footage that are kept in mind: more are thinned out evenly."""
-SMOOTHING = 4
-"""Frames to either side that a frame's score is averaged with: the delay of scores."""
+SMOOTHING_SECONDS = 0.6
+"""To either side that a frame's score is averaged with: the delay of scores."""
+MOST_SMOOTHING = 40
+"""Frames of it, at most."""
 GAP_SECONDS = 1.0
 """Alarms nearer than this are one event."""
-REASONS = {
-    "motion": "faster than {share} of what was seen here",
-    "surprise": "looks or changes unlike {share} of what was seen here",
-}
-
-
-def detect_fit(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    *,
-    model: str | Path | None = "base",
-    device: str = "cpu",
-    force: bool = False,
-    progress: Progress = no_progress,
-) -> dict[str, Any]:
-    """Learn from a folder of normal clips of one camera (or one clip) what is usual, and write it to `dst`.
-
-    model: the VAE whose surprise counts; None watches motion alone, several times quicker. A few abnormal frames among
-    the normal ones do little harm: only what is common counts as usual. Clips that cannot be read are passed over with
-    a warning. Returns what was learned from. Raises InputError, OutputError.
-    """
-    clips = find_clips(src)
-    refuse_overwrite(dst, *clips)
-    vae = None if model is None else load_model(model, device=device)
-    totals = 0
-    gathered: list[dict[str, list[Map]]] = []
-    shape: tuple[int, ...] | None = None
-    fps, used = 25.0, 0
-    for clip in clips:
-        maps: dict[str, list[Map]] = {}
-        try:
-            with open_video(clip) as reader:
-                info = reader.info
-                step = max(1, info.estimated_frames * len(clips) // MOST_FRAMES)
-                for index, seen in enumerate(Watcher(vae).watch(reader)):
-                    totals += 1
-                    progress(totals, None)
-                    if index and index % step == 0:
-                        for name, values in seen.maps.items():
-                            maps.setdefault(name, []).append(values)
-        except InputError as error:
-            logger.warning("%s is left out: %s", clip, error)
-            continue
-        if not maps:
-            continue
-        found = next(iter(maps.values()))[0].shape
-        if shape is not None and found != shape:
-            raise InputError(
-                f"'{clip}' has another shape of picture than the others: one model is for one camera"
-            )
-        shape, fps, used = found, float(info.fps), used + 1
-        gathered.append(maps)
-    if not gathered:
-        raise InputError(f"no clip of {src} has two frames that can be read")
-    notes = {"clips": used, "frames": totals, "vae": None if vae is None else vae.config.name}
-    normality = learned(gathered, fps, notes)
-    normality.save(Path(dst), force)
-    threshold, sure = normality.threshold(1.0)
-    return {
-        "output": str(dst),
-        "clips": used,
-        "frames": totals,
-        "threshold": threshold,
-        "threshold_is_sure": sure,
-    }
 
 
 @dataclass
 class Scored:
-    """One frame, judged. places: how strange each place is, both signs together."""
+    """One frame, judged. parts: of the score, by sign; reason: in words, why its strangest region is strange."""
 
     index: int
     time: float
     score: float
     parts: dict[str, float]
     box: tuple[int, int, int, int]
-    """Of the strangest place and its like around it, x y width height in pixels of the video."""
+    """Of the strangest region, x y width height in pixels of the video; empty where nothing moves."""
+    reason: str
     alarm: bool = False
 
 
@@ -127,6 +61,15 @@ class Gathered:
     curve: list[tuple[float, float]] = field(default_factory=list)
     thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    shape: float = 16 / 9
+    """Width over height."""
+
+    def add(self, scored: Scored, frame: Frame, event: int | None) -> None:
+        """A frame, and the number of the event of which it is the strangest so far."""
+        self.shape = frame.width / frame.height
+        self.curve.append((scored.time, scored.score))
+        if event is not None:
+            self.thumbnails[event] = _thumbnail(frame, scored.box)
 
 
 def detect_score(
@@ -135,8 +78,8 @@ def detect_score(
     dst: str | os.PathLike[str],
     *,
     false_alarms: float = 1.0,
+    follow: bool = False,
     gathered: Gathered | None = None,
-    device: str = "cpu",
     start: float | None = None,
     end: float | None = None,
     force: bool = False,
@@ -144,9 +87,12 @@ def detect_score(
 ) -> dict[str, Any]:
     """Score every frame of `src` by the model of its camera; higher is stranger.
 
+    src: any video; also `-` for standard input, a named pipe, or a camera's address (rtsp://...), read once, with
+    events logged as they begin. follow: `src` is a file that another program is still writing: read on until nothing
+    was added for ten seconds. Such a source may be stopped by Ctrl-C, and what was scored is kept.
     dst: a .csv with a row a frame: frame, time_s, score, its parts, alarm, and where. Beside it, NAME.events.json lists
     events: start, end, peak, box, and a reason in words. false_alarms: how many an hour are tolerated on normal
-    footage. gathered: filled with what a page shows. One pass, with a delay of a few frames and bounded memory.
+    footage. gathered: filled with what a page shows. One pass, with a delay of 0.6 s and bounded memory.
     Returns the number of frames and events, and the threshold. Raises InputError, FormatError, OutputError.
     """
     normality = load_normality(Path(model))
@@ -156,8 +102,6 @@ def detect_score(
     if target.suffix.lower() != ".csv":
         raise InputError(f"scores are written to a .csv file, not '{target.name}'")
     refuse_overwrite(dst, src, model)
-    name = normality.notes.get("vae")
-    vae = None if name is None else load_model(name, device=device)
     threshold, sure = normality.threshold(false_alarms)
     if not sure:
         logger.warning(
@@ -166,34 +110,26 @@ def detect_score(
         )
     watcher = EventWatch()
     count = alarms = 0
-    with open_video(src, start=start, end=end) as reader, atomic_path(target, force) as part:
-        total = expected_frames(reader.info, start, end)
+    live = follow or is_live(src)
+    source = open_live(src, start=start, end=end) if live else open_video(src, start=start, end=end)
+    with source as reader, atomic_path(target, force) as part:
+        total = None if live else expected_frames(reader.info, start, end)
         with Path(part).open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
-            rows.writerow(
-                ["frame", "time_s", "score", *normality.usual, "alarm", "x", "y", "width", "height"]
-            )
-            for scored, frame in scored_frames(normality, reader, vae):
-                scored.alarm = scored.score > threshold
-                strangest = watcher.push(scored)
-                if gathered is not None:
-                    gathered.curve.append((scored.time, scored.score))
-                    if strangest:
-                        gathered.thumbnails[len(watcher.events) - 1] = _thumbnail(frame, scored.box)
-                parts = [f"{value:.4f}" for value in scored.parts.values()]
-                rows.writerow(
-                    [
-                        scored.index,
-                        f"{scored.time:.4f}",
-                        f"{scored.score:.4f}",
-                        *parts,
-                        int(scored.alarm),
-                        *scored.box,
-                    ]
-                )
-                count, alarms = count + 1, alarms + scored.alarm
-                progress(count, max(count, total))
-    events = [_described(event, normality) for event in watcher.events]
+            rows.writerow(["frame", "time_s", "score", *SIGNS, "alarm", "x", "y", "width", "height"])
+            with suppress(KeyboardInterrupt) if live else nullcontext():
+                for scored, frame in scored_frames(normality, reader, float(reader.info.fps)):
+                    scored.alarm = scored.score > threshold
+                    known = len(watcher.events)
+                    strangest = watcher.push(scored)
+                    if live and len(watcher.events) > known:
+                        logger.warning("unusual at %.1f s: %s", scored.time, scored.reason)
+                    if gathered is not None:
+                        gathered.add(scored, frame, len(watcher.events) - 1 if strangest else None)
+                    rows.writerow(_row(scored))
+                    count, alarms = count + 1, alarms + scored.alarm
+                    progress(count, None if total is None else max(count, total))
+    events = [_described(event) for event in watcher.events]
     beside = target.with_suffix(".events.json")
     with atomic_path(beside, force=True) as part:
         Path(part).write_text(
@@ -212,41 +148,80 @@ def detect_score(
     return told
 
 
+def _row(scored: Scored) -> list[int | str]:
+    values = (scored.score, *scored.parts.values())
+    return [
+        scored.index,
+        f"{scored.time:.4f}",
+        *(f"{value:.4f}" for value in values),
+        int(scored.alarm),
+        *scored.box,
+    ]
+
+
+def smoothing_of(fps: float) -> int:
+    """Frames to either side that a score is averaged with."""
+    return int(np.clip(round(SMOOTHING_SECONDS * fps), 1, MOST_SMOOTHING))
+
+
 def scored_frames(
-    normality: Normality, frames: Iterable[Frame], vae: VideoVAE | None
+    normality: Normality, frames: Iterable[Frame], fps: float
 ) -> Iterator[tuple[Scored, Frame]]:
-    """Every frame with its score, averaged over the frames around it."""
-    waiting: deque[tuple[int, Frame, dict[str, Map]]] = deque()
-    recent: deque[tuple[int, dict[str, float]]] = deque(maxlen=2 * SMOOTHING + 1)
-    for index, seen in enumerate(Watcher(vae).watch(frames)):
-        strange = normality.strangeness(seen.maps)
-        recent.append((index, {name: float(values.max()) for name, values in strange.items()}))
-        waiting.append((index, seen.frame, strange))
-        if len(waiting) > SMOOTHING:
-            yield _judged(*waiting.popleft(), recent)
+    """Every frame with its score, averaged over the frames around it. Raises InputError for another view."""
+    reach = smoothing_of(fps)
+    waiting: deque[tuple[int, Frame, Regions, Map]] = deque()
+    recent: deque[tuple[int, float, Map]] = deque(maxlen=2 * reach + 1)
+    watched = RegionWatcher(normality.view).watch(_of_this_camera(normality, frames))
+    for index, (frame, regions) in enumerate(watched):
+        signs = normality.signs(regions)
+        parts = normality.parts(signs)
+        # Of the strangest region; both signs share what a frame without any has.
+        part = parts[parts.sum(1).argmax()] if len(parts) else np.full(2, normality.nothing / 2, np.float32)
+        recent.append((index, float(part.sum()), part))
+        waiting.append((index, frame, regions, signs))
+        if len(waiting) > reach:
+            yield _judged(normality, *waiting.popleft(), recent, reach)
     while waiting:
-        yield _judged(*waiting.popleft(), recent)
+        yield _judged(normality, *waiting.popleft(), recent, reach)
+
+
+def _of_this_camera(normality: Normality, frames: Iterable[Frame]) -> Iterator[Frame]:
+    known = normality.view.background.shape
+    for number, frame in enumerate(frames):
+        if number == 0 and (shape := shrunk_luma(frame).shape) != known:
+            raise InputError(
+                f"the model knows a view of {known[1]}x{known[0]} pixels and this video has {shape[1]}x{shape[0]}: "
+                "it is of another camera"
+            )
+        yield frame
 
 
 def _judged(
-    index: int, frame: Frame, strange: dict[str, Map], recent: Iterable[tuple[int, dict[str, float]]]
+    normality: Normality,
+    index: int,
+    frame: Frame,
+    regions: Regions,
+    signs: Map,
+    recent: Iterable[tuple[int, float, Map]],
+    reach: int,
 ) -> tuple[Scored, Frame]:
-    around = [peaks for at, peaks in recent if abs(at - index) <= SMOOTHING]
-    score = float(np.mean([max(peaks.values()) for peaks in around]))
-    parts = {name: float(np.mean([peaks[name] for peaks in around])) for name in strange}
-    places = np.max(list(strange.values()), axis=0)
-    return Scored(index, float(frame.time), score, parts, _box(places, frame)), frame
+    around = [(score, part) for at, score, part in recent if abs(at - index) <= reach]
+    score = float(np.mean([score for score, _ in around]))
+    parts = np.mean([part for _, part in around], axis=0)
+    box, reason = (0, 0, 0, 0), "nothing moves"
+    if len(signs):
+        which = int(normality.parts(signs).sum(1).argmax())
+        box = _enlarged(regions.boxes[which], normality.view.background.shape, frame)
+        reason = normality.reason(regions.figures[which], signs[which])
+    told = dict(zip(SIGNS, map(float, parts), strict=True))
+    return Scored(index, float(frame.time), score, told, box, reason), frame
 
 
-def _box(places: Map, frame: Frame) -> tuple[int, int, int, int]:
-    """Around the strangest place and those connected to it that are at least half as strange."""
-    row, column = np.unravel_index(int(places.argmax()), places.shape)
-    alike = (places >= places.max() / 2).astype(np.uint8)
-    _, labels = cv2.connectedComponents(alike)
-    rows, columns = np.nonzero(labels == labels[row, column])
-    height, width = frame.height / places.shape[0], frame.width / places.shape[1]
-    x, y = columns.min() * width, rows.min() * height
-    return round(x), round(y), round((columns.max() + 1) * width - x), round((rows.max() + 1) * height - y)
+def _enlarged(box: NDArray[np.int32], shape: tuple[int, ...], frame: Frame) -> tuple[int, int, int, int]:
+    """From pixels looked at to those of the video."""
+    across, down = frame.width / shape[1], frame.height / shape[0]
+    x, y, width, height = box.tolist()
+    return round(x * across), round(y * down), round(width * across), round(height * down)
 
 
 class EventWatch:
@@ -270,11 +245,8 @@ class EventWatch:
         return True
 
 
-def _described(event: Event, normality: Normality) -> dict[str, Any]:
+def _described(event: Event) -> dict[str, Any]:
     peak = event.peak
-    sign = max(peak.parts, key=lambda name: peak.parts[name])
-    below = float((normality.scores < peak.parts[sign]).mean())
-    share = f"{100 * below:.1f} %" if below < 1 else "all"
     return {
         "start_s": round(event.start, 3),
         "end_s": round(event.end, 3),
@@ -282,7 +254,7 @@ def _described(event: Event, normality: Normality) -> dict[str, Any]:
         "peak_frame": peak.index,
         "score": round(peak.score, 3),
         "box": list(peak.box),
-        "reason": REASONS[sign].format(share=share),
+        "reason": peak.reason,
     }
 
 

@@ -7,7 +7,7 @@ score that means the same everywhere.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -33,8 +33,8 @@ WINDOWS = tuple(
 )
 """Left, top and side, in shares of the picture's own."""
 LENGTH = CELLS[0] * CELLS[1] + 2 * CHROMA_CELLS[0] * CHROMA_CELLS[1]
-ZOOMS = tuple(np.arange(1.0, 0.54, -0.04).tolist())
-"""Shares of a picture's width that a crop of it may keep."""
+ZOOMS = tuple(np.arange(1.0, 0.66, -0.04).tolist())
+"""Shares of its width that a crop may keep: smaller ones have no window, and fit many things by chance."""
 FINE, BROAD = 0.8, 5.0
 """Blurs, in thumbnail pixels, between which details lie that are compared: finer ones do not survive encoding, coarser
 ones are alike in many pictures."""
@@ -94,40 +94,61 @@ def _cells(plane: Array, window: tuple[float, float, float], cells: tuple[int, i
     return np.asarray(cv2.resize(part, cells, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def fit(takes: Sequence[Sequence[Picture]], candidate: Sequence[Array], aspect: float) -> float:
-    """How well some take of the query lies over the candidate's pictures, at the best scale and place: -1 to 1.
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """How a query lies over a candidate: how well, -1 to 1; at which share of its width, and where, in thumbnail
+    pixels; and which of the takes it was."""
+
+    score: float
+    zoom: float = 1.0
+    left: int = 0
+    top: int = 0
+    take: int = 0
+
+
+def fit(takes: Sequence[Sequence[Picture]], candidate: Sequence[Array], aspect: float) -> Laid:
+    """How some take of the query lies best over the candidate's pictures, at any scale and place.
 
     A take with as many pictures as the candidate is laid over all of them at one place; a single one over any.
     candidate: luma; aspect: width over height as shown.
     """
     details = [detail(luma) for luma in candidate]
     middle = takes[len(takes) // 2]
-    zooms = [zoom for zoom in ZOOMS if _size(zoom, aspect, middle[0].aspect) is not None]
+    zooms = [zoom for zoom in ZOOMS if size_of(zoom, aspect, middle[0].aspect) is not None]
     if not zooms:
-        return -1.0
-    scores = [_at(middle, details, zoom, aspect) for zoom in zooms]
+        return Laid(-1.0)
+    scores = [_at(middle, details, zoom, aspect).score for zoom in zooms]
     # The phase hardly moves the best scale: it is looked for with one take, and refined with all.
     likely = {zooms[0], *(zooms[k] for k in np.argsort(scores)[-2:])}
-    return max(_at(take, details, zoom, aspect) for take in takes for zoom in likely)
+    every = (
+        replace(_at(take, details, zoom, aspect), take=number)
+        for number, take in enumerate(takes)
+        for zoom in likely
+    )
+    return max(every, key=lambda laid: laid.score)
 
 
-def _size(zoom: float, aspect: float, own: float) -> tuple[int, int] | None:
+def size_of(zoom: float, aspect: float, own: float) -> tuple[int, int] | None:
     """Columns and rows that a query of aspect `own` takes, `zoom` of the width; None where it cannot lie inside."""
     height = round(THUMB[1] * zoom * aspect / own)
     return (round(THUMB[0] * zoom), min(height, THUMB[1])) if 10 <= height <= THUMB[1] * 1.04 else None
 
 
-def _at(take: Sequence[Picture], details: Sequence[Array], zoom: float, aspect: float) -> float:
-    size = _size(zoom, aspect, take[0].aspect)
+def _at(take: Sequence[Picture], details: Sequence[Array], zoom: float, aspect: float) -> Laid:
+    size = size_of(zoom, aspect, take[0].aspect)
     if size is None:
-        return -1.0
+        return Laid(-1.0)
     templates = [detail(np.asarray(cv2.resize(p.luma, size, interpolation=cv2.INTER_AREA))) for p in take]
     if len(templates) == len(details):
         maps = [
             cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED) for d, t in zip(details, templates, strict=True)
         ]
-        return float(np.mean(maps, axis=0).max())
-    return max(float(cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED).max()) for d in details for t in templates)
+        found = [np.mean(maps, axis=0)]
+    else:
+        found = [cv2.matchTemplate(d, t, cv2.TM_CCOEFF_NORMED) for d in details for t in templates]
+    best = max(found, key=lambda map_: float(map_.max()))
+    top, left = np.unravel_index(int(best.argmax()), best.shape)
+    return Laid(float(best.max()), zoom, int(left), int(top))
 
 
 def detail(luma: Array) -> Array:

@@ -71,6 +71,9 @@ def moments(survey: Survey) -> list[Moment]:
         ),
         *_surprises(survey),
     ]
+    # What a transition mixes does not move.
+    for transition in survey.transitions:
+        active[max(0, transition.first - 2) : transition.end + 2] = 0
     if len(active) and active.max() > 2:
         at = int(active.argmax())
         share = f"{active[at]:.0f} % of the picture moves on its own"

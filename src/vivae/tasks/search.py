@@ -12,13 +12,20 @@ import numpy as np
 from vivae.errors import InputError
 from vivae.media import open_video, probe
 from vivae.tasks.common import Progress, no_progress
-from vivae.tasks.fingerprint import WINDOWS, Array, Picture, fit, picture_of, vectors_of
+from vivae.tasks.fingerprint import WINDOWS, Array, Laid, Picture, fit, picture_of, vectors_of
 from vivae.tasks.search_index import HOP, SECOND, Segments, read_index
+from vivae.tasks.settling import settle
 
 SHORTLIST = 30
 """Segments by their vectors that are laid over the query."""
-FOUND = 0.8
+SETTLED = 3
+"""Of these, so many of the best, and with each all that look like it, are compared again in its place..."""
+GROUP, MARGIN = 400, 0.08
+"""...at most so many, whose vectors are so near."""
+FOUND = 0.74
 """How well a match fits at least; chosen on training footage so that 95 of 100 absent queries find nothing."""
+FOUND_PICTURE = 0.8
+"""The same for a single picture, of which nothing tells how it moves."""
 PHASE = 1 / 16
 """Seconds between the phases at which pictures of a query are taken: the index has one every half second."""
 LONGEST = 4
@@ -54,7 +61,8 @@ def search(
     every, told = read_index(folder, progress=progress)
     index = Index(every)
     matches = index.matches(asked)
-    good = [match for match in matches if match.score >= FOUND]
+    limit = FOUND if len(asked[0].takes[0]) > 1 else FOUND_PICTURE
+    good = [match for match in matches if match.score >= limit]
     return {
         "query": str(query),
         "found": bool(good),
@@ -131,31 +139,60 @@ class Index:
         return sorted(best.values(), key=lambda match: -match.score)
 
     def _of(self, asked: Asked, without: frozenset[int]) -> list[tuple[Match, int]]:
-        found = []
         views = (asked.takes, [[picture.mirrored() for picture in take] for take in asked.takes])
-        every = [picture for take in asked.takes for picture in take]
         alike = np.stack([
-            (self._vectors @ _mean_vector([p.mirrored() for p in every] if mirrored else every)).max(1)
-            for mirrored in (False, True)
+            np.max([(self._vectors @ vector).max(1) for vector in _vectors(view)], axis=0) for view in views
         ])  # fmt: skip
         alike[:, np.isin(self._owner, list(without))] = -2
+        laid: dict[tuple[int, int], Laid] = {}
         for flat in np.argsort(-alike, axis=None)[:SHORTLIST].tolist():
-            mirrored, k = divmod(flat, len(self))
-            owner, place = int(self._owner[k]), int(self._place[k])
-            if owner in without:
+            view, k = divmod(flat, len(self))
+            if alike[view, k] < -1:
+                break
+            part = self._every[self._owner[k]]
+            picture = list(part.pictures[self._place[k]].astype(np.float32))
+            laid[view, k] = fit(views[view], picture, part.aspect)
+        best: dict[tuple[int, int], float] = {}
+        groups = 0
+        for view, k in sorted(laid, key=lambda at: -laid[at].score):
+            if groups == SETTLED:
+                break
+            if (view, k) in best:
                 continue
-            part = self._every[owner]
-            score = fit(views[mirrored], list(part.pictures[place].astype(np.float32)), part.aspect)
-            start = float(part.starts[place])
-            match = Match(
-                str(part.path), start, start + SECOND, round(score, 4), bool(mirrored), round(asked.time, 3)
+            groups += 1
+            group = self._group(alike[view], k)
+            pictures = np.stack([self._every[self._owner[one]].pictures[self._place[one]] for one in group])
+            scores = settle(
+                views[view], laid[view, k], group.index(k), pictures, self._every[self._owner[k]].aspect
             )
-            found.append((match, owner))
-        return found
+            for one, score in zip(group, scores.tolist(), strict=True):
+                best[view, one] = max(score, best.get((view, one), -1.0))
+        return [
+            (self._match(view, k, score, asked.time), int(self._owner[k]))
+            for (view, k), score in best.items()
+        ]
+
+    def _group(self, alike: Array, k: int) -> list[int]:
+        """Segment k and those whose vectors are as near to the query's, of pictures of the same shape."""
+        aspect = self._every[self._owner[k]].aspect
+        near_by = np.argsort(-alike)[:GROUP].tolist()
+        return [k] + [
+            one
+            for one in near_by
+            if one != k
+            and alike[one] > alike[k] - MARGIN
+            and abs(self._every[self._owner[one]].aspect / aspect - 1) < 0.01
+        ]
+
+    def _match(self, view: int, k: int, score: float, time: float) -> Match:
+        part = self._every[self._owner[k]]
+        start = float(part.starts[self._place[k]])
+        return Match(str(part.path), start, start + SECOND, round(score, 4), view == 1, round(time, 3))
 
 
-def _mean_vector(pictures: Sequence[Picture]) -> Array:
-    return vectors_of(pictures[:: max(1, len(pictures) // 4)], WINDOWS[:1])[0]
+def _vectors(view: Sequence[Sequence[Picture]]) -> list[Array]:
+    """Of each take: one of them lies where the index's pictures do."""
+    return [vectors_of(take, WINDOWS[:1])[0] for take in view]
 
 
 def near(match: Match, video: str, start: float) -> bool:

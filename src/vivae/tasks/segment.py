@@ -1,5 +1,200 @@
-"""`segment`: objects cut out of video; see `first_mask` for the mask of one frame."""
+"""`segment`: objects cut out of video, as masks, with transparency around them, or as colours to look at.
 
-from vivae.tasks.prompts import first_mask
+First the ids of each frame are found (`vivae.tasks.labelling`) and kept on disk as small files, then the result is
+written beside its place; an interrupted run leaves nothing and starts anew. `first_mask` is for interfaces.
+"""
 
-__all__ = ["first_mask"]
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from vivae.errors import InputError, OutputError
+from vivae.media import Frame, Picture, VideoInfo, atomic_dir, open_writer, probe, refuse_overwrite
+from vivae.media.atomic import check_target
+from vivae.media.color import rgb_to_yuv
+from vivae.media.cutout import open_cutout
+from vivae.media.indexed import encode_indexed, palette, read_indexed
+from vivae.tasks.common import expected_frames
+from vivae.tasks.labelling import Labels, Span, moving_objects, pointed_objects, still_camera
+from vivae.tasks.prompts import Prompt, first_mask, parse_box, parse_mask, parse_point
+from vivae.tasks.tracks import TrackWriter
+from vivae.vae.zoo import load_segmenter
+
+__all__ = ["first_mask", "segment"]
+
+Form = Literal["masks", "cutout", "overlay"]
+Report = Callable[[str, int, int | None], None]
+"""Progress: what is being done, frames so far, and of how many."""
+TINT = 0.5
+"""Share of an object's colour over it in an overlay."""
+FEATHER = 0.8
+"""Deviation in pixels of a cut-out's edge."""
+
+
+def _no_report(part: str, done: int, total: int | None) -> None:
+    """For callers who do not ask."""
+
+
+def segment(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    point: Sequence[str] = (),
+    not_point: Sequence[str] = (),
+    box: Sequence[str] = (),
+    mask: Sequence[str | Path] = (),
+    static_camera: bool = False,
+    auto: bool = False,
+    form: Form = "masks",
+    model: str | Path = "motion",
+    codec: str | None = None,
+    crf: float | None = None,
+    device: str = "cpu",
+    start: float | None = None,
+    end: float | None = None,
+    force: bool = False,
+    progress: Report = _no_report,
+) -> dict[str, Any]:
+    """Find objects in `src` and write to `dst` what `form` says.
+
+    point, not_point: "X,Y@T", pixels on an object and beside it in the frame that is shown at T (seconds or [H:]MM:SS,
+    0 unless said), from the top left. box: "X,Y,W,H@T" around it. mask: "PNG@T", its pixels are ids, or 255 for one
+    object. With "#ID" at the end, points and boxes belong to other objects than the first. Objects are followed from
+    the first prompt on, forwards and backwards; prompts at later times correct what follows. static_camera: what
+    passes a camera that stands still. auto: what moves by itself; so it is, too, where nothing is said.
+
+    form: "masks", a folder with one indexed PNG a frame (00000.png upward; 0 background, ids from 1), `objects.json`
+    (run lengths as in COCO) and `tracks.csv` (per frame and object: box in pixels, area, centre, speed in pixels a
+    second). "cutout", all but the objects transparent: .webm (VP9), .mov (ProRes 4444) or a folder of PNG; without
+    sound. "overlay", a video with the objects in colours. codec, crf: of that.
+
+    Returns the numbers of frames and objects. Raises InputError, FormatError, UnsupportedError, OutputError.
+    """
+    prompts = [
+        *map(parse_point, point), *(parse_point(text, against=True) for text in not_point),
+        *map(parse_box, box), *map(parse_mask, mask),
+    ]  # fmt: skip
+    if sum((bool(prompts), static_camera, auto)) > 1:
+        raise InputError("choose one: prompts (point, box, mask), static_camera or auto")
+    if form not in ("masks", "cutout", "overlay"):
+        raise InputError(f"there is no form '{form}': choose masks, cutout or overlay")
+    refuse_overwrite(dst, src, *(prompt.mask for prompt in prompts if prompt.mask is not None))
+    if form == "masks":
+        if Path(dst).suffix:
+            raise InputError(f"masks go into a folder: give a name without a suffix, not '{dst}'")
+        check_target(Path(dst), force, folder=True)
+    info = probe(src)
+    span = Span(src, start, end)
+    total = expected_frames(info, start, end)
+    found = _labels(span, info, prompts, static_camera, model, device)
+    told: dict[str, Any] = {"output": str(dst), "form": form}
+    if form == "masks":
+        with atomic_dir(dst, force) as folder:
+            times = _keep(found, folder, total, progress)
+            return told | _described(folder, times, info, progress)
+    folder_beside = Path(dst).absolute().parent
+    if not folder_beside.is_dir():
+        raise OutputError(f"cannot write '{dst}': the folder '{folder_beside}' does not exist")
+    objects: set[int] = set()
+    with ExitStack() as stack:
+        write = _opened(stack, dst, info, form, codec, crf, span, force)
+        kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".vivae-", dir=folder_beside)))
+        times = _keep(found, kept, total, progress)
+        for index, frame in enumerate(span.frames()):
+            labels = read_indexed(kept / f"{index:05d}.png")
+            objects |= set(np.unique(labels).tolist()) - {0}
+            write(frame, labels)
+            progress("writing", index + 1, len(times))
+    return told | {"frames": len(times), "objects": len(objects)}
+
+
+def _labels(
+    span: Span,
+    info: VideoInfo,
+    prompts: Sequence[Prompt],
+    static_camera: bool,
+    model: str | Path,
+    device: str,
+) -> Iterator[tuple[int, Fraction, Labels]]:
+    if static_camera:
+        return still_camera(span)
+    network = load_segmenter(model, device=device)
+    return pointed_objects(span, info, network, prompts) if prompts else moving_objects(span, info, network)
+
+
+def _keep(
+    found: Iterator[tuple[int, Fraction, Labels]], folder: Path, total: int, progress: Report
+) -> list[Fraction]:
+    """Write the ids of each frame, in whatever order they come; returns the times in order of the frames."""
+    times: dict[int, Fraction] = {}
+    for index, time, labels in found:
+        (folder / f"{index:05d}.png").write_bytes(encode_indexed(labels))
+        times[index] = time
+        progress("segmenting", len(times), max(total, len(times)))
+    return [times[index] for index in sorted(times)]
+
+
+def _described(folder: Path, times: Sequence[Fraction], info: VideoInfo, progress: Report) -> dict[str, Any]:
+    with TrackWriter(folder, info.width, info.height) as tracks:
+        for index, time in enumerate(times):
+            tracks.add(index, float(time), read_indexed(folder / f"{index:05d}.png"))
+            progress("measuring", index + 1, len(times))
+        return {"frames": len(times), "objects": len(tracks.objects)}
+
+
+def _opened(
+    stack: ExitStack,
+    dst: str | os.PathLike[str],
+    info: VideoInfo,
+    form: Form,
+    codec: str | None,
+    crf: float | None,
+    span: Span,
+    force: bool,
+) -> Callable[[Frame, Labels], None]:
+    """What writes a frame with its ids to the output."""
+    if form == "cutout":
+        if codec is not None:
+            raise InputError("the name of a cut-out decides on its codec: leave the codec out")
+        picture = Picture(info.width, info.height, info.fps, info.color, info.sar)
+        cutout = stack.enter_context(open_cutout(Path(dst), picture, crf=crf, force=force))
+        return lambda frame, labels: cutout.write(frame, _alpha(labels))
+    video = stack.enter_context(
+        open_writer(
+            dst, width=info.width, height=info.height, fps=info.fps, color=info.color, sar=info.sar, codec=codec,
+            crf=crf, time_base=info.time_base, copy_from=span.path, start=span.start, end=span.end, force=force,
+        )
+    )  # fmt: skip
+    return lambda frame, labels: video.write(_tinted(frame, labels))
+
+
+def _alpha(labels: Labels) -> Labels:
+    return np.asarray(cv2.GaussianBlur((labels > 0).astype(np.uint8) * 255, (0, 0), FEATHER), np.uint8)
+
+
+def _tinted(frame: Frame, labels: Labels) -> Frame:
+    """Objects in their colours, with an outline; the rest as it is."""
+    chosen = labels > 0
+    if not chosen.any():
+        return frame
+    colours = palette()
+    colours[1] = (255, 96, 32)  # a single object is to stand out from grass and skin alike
+    edge = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    share = np.where(edge & chosen, 1.0, np.where(chosen, TINT, 0.0)).astype(np.float32)
+    tint = rgb_to_yuv(colours[labels], frame.color)
+    planes = []
+    for old, new in zip(frame.planes, tint, strict=True):
+        part = (
+            share
+            if old.shape == share.shape
+            else cv2.resize(share, old.shape[::-1], interpolation=cv2.INTER_AREA)
+        )
+        planes.append(np.rint(old + part * (new.astype(np.float32) - old)).astype(np.uint8))
+    return Frame(planes[0], planes[1], planes[2], frame.time, frame.duration, frame.color)

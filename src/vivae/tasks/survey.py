@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vivae.media import Frame, VideoInfo, open_video, open_writer
+from vivae.media.resample import shrunk, shrunk_size
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.gauges import Gauges, Reading
 from vivae.tasks.shots import Shot, shots_between
@@ -138,22 +138,6 @@ def survey(
     transitions = finder.finish()
     found = shots_between(transitions, times)
     return Survey(info, times, found, transitions, readings, surprise, looks, strip, gauges.moved)
-
-
-def shrunk_size(info: VideoInfo | Frame, side: int) -> tuple[int, int]:
-    """Width and height, even, of a picture that is at most `side` wide."""
-    width = min(side, info.width) // 2 * 2
-    return max(2, width), max(2, round(info.height * width / info.width / 2) * 2)
-
-
-def shrunk(frame: Frame, side: int) -> Frame:
-    """The frame at most `side` wide, with even sides."""
-    width, height = shrunk_size(frame, side)
-    y, u, v = (
-        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for plane, size in zip(frame.planes, ((width, height), *[(width // 2, height // 2)] * 2), strict=True)
-    )
-    return Frame(y, u, v, frame.time, frame.duration, frame.color)
 
 
 def replace_duration(frame: Frame, duration: Fraction) -> Frame:

@@ -28,6 +28,8 @@ class Plan(TypedDict):
     steps: int | None
     """Number of steps in all; None until a budget in minutes has been turned into steps."""
     seconds: float
+    processor: float
+    """Seconds of processor time of the first process, whatever else the machine did."""
     best: float | None
     stale: int
     """Evaluations since the best one."""

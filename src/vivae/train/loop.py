@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 from vivae.errors import Interrupted, VivaeError
 from vivae.train.checkpoint import FILE, Plan, generator_of, load_checkpoint, save_checkpoint
 from vivae.train.lesson import Batches, Lesson
-from vivae.train.recipe import AnyRecipe, Stage
+from vivae.train.recipe import CommonRecipe, Stage
 from vivae.vae.blocks import has_bfloat16
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Workers:
         return self.rank == 0
 
 
-def choose_precision(recipe: AnyRecipe, device: torch.device) -> torch.dtype | None:
+def choose_precision(recipe: CommonRecipe, device: torch.device) -> torch.dtype | None:
     """bfloat16 where it is asked for, or where the hardware computes it natively; None for float32."""
     if recipe.precision == "float32":
         return None
@@ -103,7 +103,7 @@ class Training:
 
     def __init__(
         self,
-        recipe: AnyRecipe,
+        recipe: CommonRecipe,
         lesson: Lesson,
         sampler: Callable[[Stage], Batches],
         folder: Path,
@@ -132,6 +132,7 @@ class Training:
             step=0,
             steps=None if minutes else recipe.budget.steps,
             seconds=0.0,
+            processor=0.0,
             best=None,
             stale=0,
             gradient=None,
@@ -150,8 +151,10 @@ class Training:
         self.plan = plan
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """Linear warm-up, then a cosine from the peak to `final` of it."""
+        """Linear warm-up, then a cosine from the peak to `final` of it; anew where a stage says so."""
         settings = self.recipe.optimiser
+        first, last = self.recipe.span_at(step, steps)
+        step, steps = step - first, last - first
         if step < settings.warmup:
             return settings.learning_rate * (step + 1) / settings.warmup
         share = (step - settings.warmup) / max(1, steps - settings.warmup)
@@ -164,6 +167,8 @@ class Training:
         # Until the speed is known, the first stage and the warm-up apply whatever the length will be.
         steps = plan["steps"] or self.recipe.budget.steps
         index, _ = self.recipe.stage_at(step, steps)
+        if step and step == self.recipe.span_at(step, steps)[0]:
+            plan["gradient"] = None  # something else is taught from here on
         workers = self.workers
         generator = generator_of(self.recipe.seed, step, workers.rank, workers.device)
         batch = self.lesson.batch(self.samplers[index](step), step, generator)
@@ -216,12 +221,14 @@ class Training:
         plan, budget = self.plan, self.recipe.budget
         logs = Logs(self.folder, plan["step"]) if self.workers.leads else None
         started = time.monotonic() - plan["seconds"]
+        processor = time.process_time() - plan.get("processor", 0.0)
         saved = time.monotonic()
         speed_from = (plan["step"], time.monotonic())
         with catch_signals() as caught:
             while plan["steps"] is None or plan["step"] < plan["steps"]:
                 figures = self.one_step()
                 plan["seconds"] = time.monotonic() - started
+                plan["processor"] = time.process_time() - processor
                 if plan["steps"] is None and plan["step"] - speed_from[0] >= SPEED_STEPS:
                     plan["steps"] = self.planned_steps(*speed_from)
                 due = plan["step"] % budget.evaluate_every == 0 or plan["step"] == plan["steps"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from vivae.errors import InputError
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import EnhancerConfig
+from vivae.vae.generator import GeneratorConfig
 from vivae.vae.segmenter import SegmenterConfig
 
 
@@ -81,6 +82,8 @@ class Stage(_Settings):
     """Clips in a batch, over all processes."""
     frames: int = Field(4, ge=1, le=256)
     """Frames of each clip; the model is unrolled over them."""
+    restart: bool = False
+    """The learning rate begins anew: warm-up and cosine are those of this stage and what follows it."""
 
 
 class OptimiserSettings(_Settings):
@@ -193,6 +196,16 @@ class CommonRecipe(_Settings):
                 return index, stage
         return len(self.stages) - 1, self.stages[-1]
 
+    def span_at(self, step: int, steps: int) -> tuple[int, int]:
+        """First and last + 1 step of the run of stages under one learning-rate curve that `step` belongs to."""
+        ends = [
+            round(sum(stage.share for stage in self.stages[: index + 1]) * steps)
+            for index in range(len(self.stages))
+        ]
+        begins = [0, *(end for end, stage in zip(ends, self.stages[1:], strict=False) if stage.restart)]
+        first = max(begin for begin in begins if begin <= step)
+        return first, min((begin for begin in begins if begin > step), default=steps)
+
 
 class Recipe(CommonRecipe):
     """The training of a `VideoVAE`."""
@@ -229,6 +242,59 @@ class BetweenRecipe(CommonRecipe):
     """Frames from either of the two to the one between, as often as each is drawn."""
 
 
+class GenerateStage(Stage):
+    """First the VAE learns, then the prior over its latents. frames: of things, those that are drawn of each clip."""
+
+    part: Literal["vae", "looks", "prior"] = "vae"
+    """looks: of a VAE of things, all but the finding of places, which costs most and is learned soonest."""
+
+
+class GenerateObjective(_Settings):
+    """What the VAE of a generator is taught: -log p(x | z) of a Gaussian, and the KL to a standard normal prior."""
+
+    sigma: float = Field(0.1, gt=0)
+    """Deviation of the pixels, of [0, 1], that the decoder allows itself."""
+    kl: float = Field(1.0, ge=0)
+    """Weight of the KL (beta)."""
+    placing: float = Field(1.0, ge=0)
+    """Weight of the places of things, where the clips were composed and they are known."""
+    adversarial: float = Field(0.0, ge=0)
+    """Weight of a critic that tells decoded windows from real ones (VAE-GAN, Larsen et al., ICML 2016); 0 for none."""
+
+
+class ComposedSettings(_Settings):
+    """Clips made on the fly of pictures that move and bounce."""
+
+    speed: float = Field(3.6, gt=0, le=64)
+    """Pixels a frame."""
+    train_pictures: int | None = Field(None, ge=1)
+    """So many of the pictures, from the first on, are for training and the others for testing; else `test_share`."""
+
+
+class GeneratorRecipe(CommonRecipe):
+    """The training of a `Generator`: a VAE of windows, then its prior."""
+
+    kind: Literal["generator"] = "generator"
+    model: GeneratorConfig = GeneratorConfig()
+    objective: GenerateObjective = GenerateObjective()
+    composed: ComposedSettings | None = None
+    """Of a generator of things: how its clips are made. Others take footage."""
+    stages: tuple[GenerateStage, ...] = (
+        GenerateStage(share=0.5, part="vae", frames=16),
+        GenerateStage(share=0.5, part="prior", frames=16, restart=True),
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.model.vae.kind == "things") != (self.composed is not None):
+            raise ValueError("things need 'composed', and footage must not have it")
+        if self.composed is None and any(stage.part == "looks" for stage in self.stages):
+            raise ValueError("only things have looks of their own: leave out such stages")
+        if self.objective.adversarial and self.composed is not None:
+            raise ValueError("a critic is there for footage only: leave out objective.adversarial")
+        return self
+
+
 class SceneSettings(_Settings):
     """Scenes that are made of footage, where it is known what moves by itself."""
 
@@ -254,11 +320,12 @@ class SegmenterRecipe(CommonRecipe):
     scenes: SceneSettings = SceneSettings()
 
 
-AnyRecipe = Recipe | EnhancerRecipe | BetweenRecipe | SegmenterRecipe
+AnyRecipe = Recipe | EnhancerRecipe | BetweenRecipe | SegmenterRecipe | GeneratorRecipe
 KINDS: dict[str, type[AnyRecipe]] = {
     "vae": Recipe,
     "enhancer": EnhancerRecipe,
     "between": BetweenRecipe,
+    "generator": GeneratorRecipe,
     "segmenter": SegmenterRecipe,
 }
 

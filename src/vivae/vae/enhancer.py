@@ -13,7 +13,7 @@ What disturbed the picture (how coarse a quantiser, how small a base, how much n
 range of each, and of all of them together.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,6 +86,7 @@ class Enhancer(nn.Module):
         super().__init__()
         self.config = config
         self.hash = ""
+        self.notes: dict[str, Any] = {}
         fine, coarse = config.widths
         inputs = 3 * CHANNELS
         if config.scene_size is not None:

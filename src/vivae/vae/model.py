@@ -11,7 +11,8 @@ at H/stride, W/stride. Pictures are float32 in [0, 1] (code value / 255). Latent
 `quantise` makes of them the whole symbols that a file stores.
 """
 
-from typing import NamedTuple
+import os
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class VideoVAE(nn.Module):
         self.config = config
         self.hash = ""
         """SHA-256 of the weights file this model was loaded from; empty for one that was not."""
+        self.notes: dict[str, Any] = {}
+        """What its training wrote into that file: recipe, data, minutes."""
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.prior = IntegerPrior(config)
@@ -59,6 +62,22 @@ class VideoVAE(nn.Module):
         """Quantiser steps a unit of latent, coarse at quality 0, fine at 1: where they start, one step is the
         optimum of a plain transform codec at the default trade-offs of `Objective`."""
         self.register_buffer("tables", torch.from_numpy(frequency_tables()).to(torch.int32))
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], *, device: str = "cpu") -> "VideoVAE":
+        """A trained model: a folder in the Hugging Face layout, a training's, a weights file, or a shipped name.
+
+        Raises InputError, FormatError.
+        """
+        from vivae.vae.pretrained import from_pretrained
+
+        return from_pretrained(name, device=device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write a folder in the Hugging Face layout: config.json, model.safetensors, README.md. Raises OutputError."""
+        from vivae.vae.pretrained import save_pretrained
+
+        save_pretrained(self, folder, force=force)
 
     def initial_state(self, batch: int, height: int, width: int) -> VAEState:
         """The state before the first picture. height, width: of the packed frame, multiples of stride / 4."""

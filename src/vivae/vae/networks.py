@@ -100,6 +100,10 @@ class Decoder(nn.Module):
         self.memory = nn.Conv2d(widths[self.memory_level], config.memory_channels, 1)
         self.blend = nn.Conv2d(widths[0] + pictures + config.condition_channels, widths[0], 3, padding=1)
         gates = len(self.planes) * self.temporal_stride
+        self.gate_of = [
+            gate for gate, size in enumerate(self.planes * self.temporal_stride) for _ in range(size)
+        ]
+        """Which gate rules each channel of the picture."""
         self.paint = nn.Conv2d(widths[0], pictures + gates, 3, padding=1)
         nn.init.normal_(self.paint.weight, std=0.002)
         nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
@@ -130,8 +134,7 @@ class Decoder(nn.Module):
         features = F.leaky_relu(self.blend(torch.cat([features, known], 1)), SLOPE)
         painted = self.paint(features).float()
         change, gate = painted.split([picture.shape[1], painted.shape[1] - picture.shape[1]], 1)
-        counts = torch.tensor(self.planes * self.temporal_stride, device=gate.device)
-        keep = torch.sigmoid(gate + GATE_OPEN).repeat_interleave(counts, 1, output_size=picture.shape[1])
+        keep = torch.sigmoid(gate + GATE_OPEN)[:, self.gate_of]
         change = change + F.pixel_shuffle(self.linear(z), self.fold)
         raw = keep * picture + (1 - keep) * 0.5 + change
         return straight_through(raw.clamp(0, 1), raw), fresh.float()

@@ -2,7 +2,7 @@
 
 Colours of object and surroundings are told apart by iterated graph cuts (GrabCut: Rother, Kolmogorov and Blake, 2004);
 points grow along paths without edges (geodesic distance: Bai and Sapiro, 2007); where the motion of things is known, it
-has its say. Edges are then drawn along those of the picture by a guided filter (He, Sun and Tang, 2010).
+has its say.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,21 @@ Field = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 LINES = 240
-"""Height, or width where that is less, that masks are worked out at; edges are then found at full size."""
+"""Height, or width where that is less, that masks are worked out at."""
 ROUNDS = 3
 """Of the graph cut."""
 SEED = 0.02
 """Radius of what is surely meant by a point, in heights of the picture."""
 SPREAD = 0.15
 """Edge-weighted distance, in heights, at which a pixel is as likely as not to belong to a point."""
+LEAST = 16
+"""Pixels of either side that colours can be learned from."""
+BAND = 8
+"""Pixels beyond the edge of what moves in which colours decide, and..."""
+CORE = 0.6
+"""...of its greatest depth, the share from which there is no doubt."""
+MOVES = 0.25
+"""Share of a box, above which what moves in it is taken for the object."""
 
 
 @dataclass(frozen=True)
@@ -59,36 +67,46 @@ def outline(picture: Picture, hints: Hints, moving: Field | None = None) -> Fiel
     allowed = np.ones((height, width), bool)
     if hints.box is not None:
         allowed = _boxed(hints.box, (height, width))
+    core, reach = np.zeros((height, width), bool), np.ones((height, width), bool)
     if hints.mask is not None:
         likely = cv2.resize(hints.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         likely = _corrected(likely, picture, sure, barred)
     elif hints.points:
-        near = np.exp(-((_geodesic(picture, sure) / (SPREAD * height)) ** 2) * np.log(2))
+        likely = np.exp(-((_geodesic(picture, sure) / (SPREAD * height)) ** 2) * np.log(2))
         if hints.not_points:
-            away = _geodesic(picture, barred)
-            near *= (away > _geodesic(picture, sure)).astype(np.float32)
-        likely = near if moving is None else _joined(near, moving, sure)
+            likely *= (_geodesic(picture, barred) > _geodesic(picture, sure)).astype(np.float32)
+        if moving is not None and ((moving > 0.5) & sure).any():
+            together = connected(moving > 0.5, sure)
+            core, reach = _band(together)
+            likely = cv2.GaussianBlur(together.astype(np.float32), (0, 0), 2)
     elif hints.box is not None:
         likely = _inside(hints.box, (height, width))
-        if moving is not None:
-            # Where nothing in the box moves by itself, motion says nothing.
-            share = float(moving[allowed].mean()) if allowed.any() else 0.0
-            likely = likely if share < 0.05 else likely * (0.25 + 0.75 * moving)
+        # Where little of the box moves by itself, motion says nothing.
+        if moving is not None and allowed.any() and float(moving[allowed].mean()) > MOVES:
+            likely = likely * (0.25 + 0.75 * moving)
     else:
         likely = np.zeros((height, width), np.float32) if moving is None else moving
     likely = np.where(allowed & ~barred, np.maximum(likely, sure), 0).astype(np.float32)
     if hints.mask is not None and not hints.points and not hints.not_points:
         return likely
-    return _cut(picture, likely, sure, barred | ~allowed)
+    return _cut(picture, likely, sure, core & allowed & ~barred, barred | ~allowed | ~reach & ~sure)
 
 
-def _cut(picture: Picture, likely: Field, sure: Mask, barred: Mask) -> Field:
+def _band(mask: Mask) -> tuple[Mask, Mask]:
+    """What surely belongs to an object that moves like this, and what may: flow is coarse at edges."""
+    values = mask.astype(np.uint8)
+    depth = cv2.distanceTransform(values, cv2.DIST_L2, 3)
+    wide = np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)
+    return np.asarray(depth > CORE * max(1.0, float(depth.max()))), np.asarray(cv2.dilate(values, wide) > 0)
+
+
+def _cut(picture: Picture, likely: Field, sure: Mask, core: Mask, barred: Mask) -> Field:
     trimap = np.where(likely > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[likely < 0.003] = cv2.GC_BGD
     trimap[barred] = cv2.GC_BGD
-    trimap[sure] = cv2.GC_FGD
+    trimap[sure | core] = cv2.GC_FGD
     front = (trimap == cv2.GC_PR_FGD) | (trimap == cv2.GC_FGD)
-    if front.sum() < 16 or (~front).sum() < 16:
+    if front.sum() < LEAST or (~front).sum() < LEAST:
         return likely
     shown = cv2.cvtColor(picture, cv2.COLOR_YUV2BGR)
     back, fore = np.zeros((1, 65)), np.zeros((1, 65))
@@ -115,22 +133,40 @@ def _corrected(likely: Field, picture: Picture, sure: Mask, barred: Mask) -> Fie
     return np.asarray(likely, np.float32)
 
 
-def _joined(near: Field, moving: Field, sure: Mask) -> Field:
-    """What moves as one with the points, if they move by themselves; else what is near."""
-    at = moving > 0.5
-    if not (at & sure).any():
-        return near
-    together = connected(at, sure).astype(np.float32)
-    soft = cv2.GaussianBlur(together, (0, 0), 2)
-    return np.asarray(np.maximum(soft * 0.9, near * soft), np.float32)
-
-
 def connected(mask: Mask, seeds: Mask) -> Mask:
     """The connected parts of a mask that hold a seed; all of it where none does."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8))
     wanted = np.unique(labels[seeds & mask])
     wanted = wanted[wanted > 0]
     return np.isin(labels, wanted) if wanted.size else mask
+
+
+def redrawn(picture: Picture, mask: Mask, band: int = BAND) -> Mask:
+    """A mask whose edge is drawn anew by colours, no farther than `band` pixels away; one round of the graph cut."""
+    inside = mask.astype(np.uint8)
+    kernel = np.ones((2 * band + 1, 2 * band + 1), np.uint8)
+    trimap = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap[cv2.dilate(inside, kernel) == 0] = cv2.GC_BGD
+    trimap[cv2.erode(inside, kernel) > 0] = cv2.GC_FGD
+    if inside.sum() < LEAST or (trimap & 1 == 0).sum() < LEAST:
+        return mask
+    back, fore = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(1)
+    cv2.grabCut(
+        cv2.cvtColor(picture, cv2.COLOR_YUV2BGR), trimap, (0, 0, 0, 0), back, fore, 1, cv2.GC_INIT_WITH_MASK
+    )
+    return (trimap & 1) > 0
+
+
+def heaviest(odds: Field, share: float) -> Mask:
+    """Of the connected parts where log odds are above 0 those whose sum is at least `share` of the largest sum."""
+    mask = odds > 0
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    if count < 2:
+        return mask
+    sums = np.bincount(labels.ravel(), np.maximum(odds, 0).ravel())
+    sums[0] = 0
+    return (sums >= share * sums.max())[labels] & mask
 
 
 def largest(mask: Mask, share: float = 0.2) -> Mask:

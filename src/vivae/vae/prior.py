@@ -137,7 +137,8 @@ class IntegerPrior(nn.Module):
         """Which of (L, h, w) symbols pass `index` codes; the passes are disjoint and together cover all."""
         rows = torch.arange(height)[:, None] + torch.arange(width)[None, :]
         board = rows % 2 == index % 2
-        channels = (torch.arange(self.latent_channels) >= self.split) == (index >= 2)
+        order = torch.arange(self.latent_channels)
+        channels = order >= self.split if index >= 2 else order < self.split
         return channels[:, None, None] & board
 
     def begin(

@@ -20,12 +20,14 @@ from vivae.errors import FormatError, InputError
 from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.generator import Generator, GeneratorConfig, new_generator
 from vivae.vae.model import VideoVAE
 from vivae.vae.segmenter import FlowSegmenter, SegmenterConfig
 
 FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
 SEGMENTER_FORMAT = "vivae-segmenter-1"
+GENERATOR_FORMAT = "vivae-generator-1"
 STYLE_COLOR = ColorInfo("limited", "bt601")
 """What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
@@ -40,20 +42,28 @@ def styles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
-AnyModel = VideoVAE | Enhancer | FlowSegmenter
+AnyModel = VideoVAE | Enhancer | FlowSegmenter | Generator
 
 
 def _form_of(model: AnyModel) -> tuple[str, Callable[[Any], AnyModel]]:
     """The format that a model is written in, and what builds one of a configuration."""
     if isinstance(model, VideoVAE):
         return FORMAT, VideoVAE
+    if isinstance(model, Generator):
+        return GENERATOR_FORMAT, new_generator
     return (ENHANCER_FORMAT, Enhancer) if isinstance(model, Enhancer) else (SEGMENTER_FORMAT, FlowSegmenter)
 
 
-def list_models(kind: Literal["vae", "enhancer", "segmenter"] | None = None) -> list[str]:
+def list_models(kind: Literal["vae", "enhancer", "segmenter", "generator"] | None = None) -> list[str]:
     """Names of the models inside the package: all, or those of a kind."""
     found = sorted(_weights_folder().glob("*.safetensors"))
-    wanted = {"vae": FORMAT, "enhancer": ENHANCER_FORMAT, "segmenter": SEGMENTER_FORMAT, None: None}[kind]
+    wanted = {
+        "vae": FORMAT,
+        "enhancer": ENHANCER_FORMAT,
+        "segmenter": SEGMENTER_FORMAT,
+        "generator": GENERATOR_FORMAT,
+        None: None,
+    }[kind]
     return [path.stem for path in found if wanted is None or _format_of(path) == wanted]
 
 
@@ -61,6 +71,15 @@ def list_models(kind: Literal["vae", "enhancer", "segmenter"] | None = None) -> 
 def _format_of(path: Path) -> str | None:
     with safe_open(str(path), framework="pt") as file:
         return _header(file).get("format")
+
+
+def is_own(path: Path) -> bool:
+    """Whether a weights file says itself which model it holds. Raises FormatError for what is no safetensors file."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return _header(file).get("format") is not None
+    except SafetensorError as error:
+        raise FormatError(f"{path} is no readable safetensors file: {error}") from error
 
 
 def resolve(name: str | Path) -> Path:
@@ -107,7 +126,7 @@ def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
 
 
 def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> AnyModel:
-    """A model of either kind by shipped name or path, in evaluation mode, with `.hash` set.
+    """A model of any kind by shipped name or path, in evaluation mode, with `.hash` set.
 
     Raises InputError for an unknown name and FormatError for a file that is no vivae model.
     """
@@ -139,6 +158,17 @@ def load_segmenter(name: str | Path = "motion", *, device: str | torch.device = 
     return model
 
 
+def load_generator(name: str | Path, *, device: str | torch.device = "cpu") -> Generator:
+    """A trained generator; see `load_any`. Raises InputError for a model of another kind, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, Generator):
+        names = ", ".join(list_models("generator"))
+        raise InputError(
+            f"model '{name}' is no generator: give a trained one's folder, or a shipped one ({names})"
+        )
+    return model
+
+
 @lru_cache(maxsize=8)
 def _load(path: str, _changed: int, device: str) -> AnyModel:
     if Path(path).stat().st_size > LIMIT_BYTES:
@@ -154,6 +184,8 @@ def _load(path: str, _changed: int, device: str) -> AnyModel:
                     model = Enhancer(EnhancerConfig.model_validate(header["config"]))
                 case form if form == SEGMENTER_FORMAT:
                     model = FlowSegmenter(SegmenterConfig.model_validate(header["config"]))
+                case form if form == GENERATOR_FORMAT:
+                    model = new_generator(GeneratorConfig.model_validate(header["config"]))
                 case other:
                     raise FormatError(f"{path} holds no vivae model (format {other!r})")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -164,6 +196,7 @@ def _load(path: str, _changed: int, device: str) -> AnyModel:
     except RuntimeError as error:
         raise FormatError(f"{path}: weights and configuration disagree: {error}") from error
     model.hash = weights_hash(Path(path))
+    model.notes = header.get("notes", {})
     return model.requires_grad_(False).eval().to(device)
 
 

@@ -1,5 +1,5 @@
 /* Brings every piece of the page to life; charts first, so that they hear the slider's first choice. */
-for (const kind of ["chart", "heat", "slider", "film"])
+for (const kind of ["chart", "heat", "slider", "film", "source"])
   for (const root of document.querySelectorAll(`[data-piece="${kind}"]`))
     MOUNT[kind](root, JSON.parse(root.querySelector("script").textContent));
 

@@ -1,8 +1,10 @@
 "use strict";
-/* Media out of the page itself, and one clock for videos that must run in step. */
+/* Media out of the page itself or from an address beginning with a slash, and one clock for videos that must run in
+   step. */
 const Media = {
   urls: new Map(),
   url(key) {
+    if (key.startsWith("/")) return key;
     if (!this.urls.has(key)) {
       const store = document.getElementById("media-" + key);
       const bytes = Uint8Array.from(atob(store.textContent.trim()), c => c.charCodeAt(0));
@@ -127,4 +129,10 @@ function segmented(items, pick) {
   const node = make("div", { class: "seg", role: "group" }, ...buttons);
   node.show = chosen => buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
   return node;
+}
+
+/* A group of buttons with its name before it. */
+function named(name, group, look = "named") {
+  group.setAttribute("aria-label", name);
+  return make("div", { class: look }, name, group);
 }

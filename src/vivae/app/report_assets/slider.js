@@ -1,4 +1,5 @@
-/* Two videos in step under one handle. data: {width, height, times, duration, original, groups: [{label, items:
+/* Two videos in step under one handle. data: {width, height, times, duration, original, original_label?,
+   groups: [{label, items:
    [{label, color, media, caption}]}], start: [group, item]} */
 const MOUNT = {};
 
@@ -6,6 +7,7 @@ MOUNT.slider = (root, data) => {
   const player = new Player(data.times, data.duration);
   const stage = make("div", { class: "stage" });
   stage.style.aspectRatio = `${data.width} / ${data.height}`;
+  stage.style.setProperty("--ratio", data.width / data.height);
   const halves = ["left", "right"].map(side => {
     const video = make("video", { "aria-label": side });
     stage.append(make("div", { class: "half " + side }, video));
@@ -44,7 +46,7 @@ MOUNT.slider = (root, data) => {
   });
 
   const all = data.groups.flatMap((group, g) => group.items.map((item, i) => ({ ...item, group: group.label, key: [g, i] })));
-  const original = { label: "Original", media: data.original, caption: "" };
+  const original = { label: data.original_label || "Original", media: data.original, caption: "" };
   const title = (tag, item) => {
     tag.textContent = item.group ? `${item.label} · ${item.group} ` : item.label;
     if (item.caption) tag.append(make("em", {}, item.caption));
@@ -69,12 +71,20 @@ MOUNT.slider = (root, data) => {
   };
   const speed = segmented([{ label: "1×" }, { label: "½" }, { label: "¼" }], index => { player.rate([1, 0.5, 0.25][index]); speed.show(index); });
   const loupe = segmented([{ label: "Fit" }, { label: "2×" }, { label: "4×" }], index => { zoom.level = [1, 2, 4][index]; loupe.show(index); show(); });
-  speed.show(0); loupe.show(0);
+  /* What differs shines; the darker the picture, the more alike the two. */
+  const gains = [0, 1, 4, 16];
+  const difference = segmented([{ label: "Off" }, { label: "1×" }, { label: "4×" }, { label: "16×" }], index => {
+    stage.classList.toggle("difference", index > 0);
+    stage.style.setProperty("--gain", gains[index]);
+    difference.show(index);
+  });
+  speed.show(0); loupe.show(0); difference.show(0);
 
   player.use(halves);
   root.append(stage, transport(player),
-    make("div", { class: "bar" }, make("label", { class: "wide" }, "Right", groups), methods),
-    make("div", { class: "bar" }, make("label", {}, "Left", left), make("label", {}, "Speed", speed), make("label", {}, "Zoom", loupe)));
+    ...(all.length > 1 ? [make("div", { class: "bar" }, named("Right", groups, "named wide"), methods)] : []),
+    make("div", { class: "bar" }, ...(all.length > 1 ? [make("label", {}, "Left", left)] : []), named("Speed", speed),
+      named("Zoom", loupe), named("Difference", difference)));
   cut(0.5); setLeft(); choose(group, item);
   player.seek(Math.floor(data.times.length / 3));  // the first frame is the least like the others
   player.listeners.push((index, time) => document.dispatchEvent(new CustomEvent("vivae:time", { detail: time })));
