@@ -102,7 +102,8 @@ class Adapted:
             for option in options:
                 if (small := SMALLER.get(f"--{option}")) is not None:
                     number = small.replace(".", "", 1).isdigit()
-                    options[option] = type(options[option])(float(small)) if number else small
+                    value_of = float if "." in small else int
+                    options[option] = value_of(small) if number else small
             known = inspect.signature(value).parameters
             options |= {"force": True} if "force" in known else {}
             options |= {"steps": int(STEPS)} if "steps" in known else {}
@@ -117,7 +118,7 @@ def run_command(command, world, capfd):
     error = capfd.readouterr().err
     assert code == 0, f"{command}\n{error}"
     for before, word in itertools.pairwise(command.words):
-        if before in OUTPUTS:
+        if before in OUTPUTS and "{" not in word:
             assert (world.folder / word).exists(), f"{command}: no {word}"
 
 
