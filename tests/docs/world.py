@@ -22,6 +22,7 @@ WIDTH, HEIGHT, FRAMES, FPS = 160, 96, 12, 10
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 IMAGES = (".png", ".jpg")
 OUTPUTS = ("-o", "--output", "--split")
+OTHER_OUTPUTS = ("--sheet", "--onnx", "--hf", "--vti")
 SMALLER = {
     "--start": "0.2",
     "--end": "0.7",
@@ -30,8 +31,10 @@ SMALLER = {
     "--ratio": "20",
     "--size": "9k",
     "--bitrate": "80k",
+    "--frames": "8",
     "--minutes": "0.02",
     "--point": "80,48@0",
+    "--not-point": "10,10@0",
     "--box": "40,24,80,48@0",
 }
 """Values for an option, whatever the document says: times within the clip, sizes that its few frames can have."""
@@ -68,7 +71,7 @@ class World:
         """Make what the words of a command name as its inputs, unless it is there."""
         words = list(words)
         for before, word in zip(["", *words], words, strict=False):
-            if before not in OUTPUTS and not word.startswith("-"):
+            if before not in OUTPUTS + OTHER_OUTPUTS and not word.startswith("-"):
                 self._provide(word.split("@")[0].split("=")[0])
 
     def _provide(self, name: str) -> None:
@@ -83,6 +86,8 @@ class World:
             made = {"camera": "upscale", "digits": "moving-mnist"}
             model = next((made[word] for word in made if word in name), "base")
             self._copy(resolve(model), path / "model.safetensors")
+        elif name == "street.safetensors":
+            vivae.detect_fit(self.clips[0], path, steps=2)
         elif path.stem == "damaged":
             vivae.compress(self.clips[0], path)
             path.write_bytes(path.read_bytes()[:-100])

@@ -144,7 +144,7 @@ def test_overlays_keep_what_is_outside_and_cutouts_hide_it(clip, tmp_path):
 
 
 def test_single_images_and_single_frames(clip, tmp_path):
-    told = segment(clip / "00000.png", tmp_path / "one", box=["86,38,50,46"])
+    told = segment(clip / "00000.png", tmp_path / "one", box="86,38,50,46")
     assert (told["frames"], told["objects"]) == (1, 1)
     assert segment(clip / "00000.png", tmp_path / "none", auto=True)["objects"] == 0
 

@@ -29,11 +29,10 @@ def bench_cluster(
     clips: Annotated[
         list[str] | None, typer.Option("--clip", help="Only this clip; may be repeated. [default: four]")
     ] = None,
-    price: Annotated[float, typer.Option("--price", help="Of one processor for one hour.")] = 0.04,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure what more processes bring, on this machine and by Ray, and what 1,000 hours of video would cost."""
+    """Measure what more processes bring, on this machine and by Ray."""
     with Session(
         as_json, kept="What was measured so far is kept: run the same command again to go on."
     ) as session:
@@ -45,7 +44,6 @@ def bench_cluster(
                 output,
                 frames=frames,
                 clips=clips or (),
-                price=price,
                 progress=session.share_progress(),
                 **chosen,
             )

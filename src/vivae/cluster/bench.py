@@ -1,10 +1,9 @@
-"""`bench cluster`: what more processes bring on one machine, and by Ray, and what an archive of hours would cost."""
+"""`bench cluster`: what more processes bring on one machine, of our own and by Ray."""
 
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +23,6 @@ VERBS: dict[str, dict[str, Any]] = {
     "enhance": {"denoise": 20.0},
 }
 """What is measured, with its options."""
-HOURS, RATE = 1000, 25
-"""The worked plan: hours of video, and frames a second of it."""
-PLANNED_SIZE = 640 * 352
 
 
 def bench_cluster(
@@ -37,15 +33,14 @@ def bench_cluster(
     engines: Sequence[str] = ("local", "ray"),
     frames: int = 48,
     clips: Sequence[str] = (),
-    price: float = 0.04,
     progress: Callable[[str, float], None] = lambda label, share: None,
 ) -> Record:
     """Compress and enhance an archive with 1, 2, ... processes of one thread each; figures and tables go to `dst`.
 
     jobs: numbers of processes; the first is what the others are compared with. engines: "local", "ray". frames: of each
-    clip, at most. clips: names, `CLIPS` without. price: of one processor for one hour, for the worked plan, in any
-    currency. Every run is a whole one: processes start, load their models, and end. All runs must give equal files.
-    What an earlier run with the same settings has left is kept. Raises InputError, UnsupportedError, VivaeError.
+    clip, at most. clips: names, `CLIPS` without. Every run is a whole one: processes start, load their models, and end.
+    All runs must give equal files. What an earlier run with the same settings has left is kept. Raises InputError,
+    UnsupportedError, VivaeError.
     """
     folder = Path(dst)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +65,6 @@ def bench_cluster(
     result: Record = {
         "bench": "cluster",
         "environment": bench.environment(1),
-        "price": price,
         "first_jobs": jobs[0],
         "points": points,
     }
@@ -80,9 +74,9 @@ def bench_cluster(
 
 
 def _copied(clips: Sequence[BenchClip], archive: Path, frames: int) -> Record:
-    """The first frames of each clip as files without loss; how many frames and pixels they are."""
+    """The first frames of each clip as files without loss; how many frames they are."""
     archive.mkdir()
-    count = pixels = 0
+    count = 0
     for clip in clips:
         with open_video(clip.path) as reader:
             info = reader.info
@@ -93,8 +87,7 @@ def _copied(clips: Sequence[BenchClip], archive: Path, frames: int) -> Record:
                 for _, frame in zip(range(frames), reader, strict=False):
                     writer.write(frame)
         count += writer.count
-        pixels += writer.count * info.width * info.height
-    return {"frames": count, "pixels": pixels, "files": len(clips)}
+    return {"frames": count, "files": len(clips)}
 
 
 def _run(archive: Path, verb: str, engine: str, jobs: int, sizes: Record) -> Record:
@@ -117,29 +110,7 @@ def _tables(result: Record, runs: Sequence[tuple[str, str, int]]) -> str:
         rows[f"{verb}, {engine}, {count} x 1 thread"] = [
             point["seconds"], point["frames"] / point["seconds"], first["seconds"] / point["seconds"],
         ]  # fmt: skip
-    lines = [
-        bench.markdown_table(["work", "seconds", "fps", "times as fast"], rows, [0, 1, 1, 2], apart=rows)
-    ]
+    lines = [bench.markdown_table(["work", "seconds", "fps", "times as fast"], rows, [1, 1, 2], apart=rows)]
     lines = [line.replace("*", "").replace(" (not in the mean)", "") for line in lines]
-    lines += ["\n", _plan(result), "\n", bench.provenance(result["environment"])]
+    lines += ["\n", bench.provenance(result["environment"])]
     return "".join(lines)
-
-
-def _plan(result: Record) -> str:
-    rows = {}
-    for verb in VERBS:
-        point = result["points"].get(f"{verb}-local-{result['first_jobs']}")
-        if point is None:
-            continue
-        rate = Fraction(point["pixels"]) / Fraction(point["seconds"]) / PLANNED_SIZE / result["first_jobs"]
-        hours = float(HOURS * RATE / rate)
-        rows[verb] = [float(rate), hours, hours / 64, hours * result["price"]]
-    columns = [
-        f"{HOURS} hours of 640x352 at {RATE} fps",
-        "fps a processor",
-        "processor-hours",
-        "hours on 64 processors",
-        f"cost at {result['price']:g} a processor-hour",
-    ]
-    table = bench.markdown_table(columns, rows, [1, 0, 0, 0], apart=rows)
-    return table.replace("*", "").replace(" (not in the mean)", "")

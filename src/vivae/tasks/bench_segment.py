@@ -269,5 +269,10 @@ def _tables(result: Record) -> str:
             way: [told["F_reported"], told["F_chosen"], told["F"], told["fps"]]
             for way, told in points["highway"]["ways"].items()
         }
-        parts.append("## A still camera\n\n" + bench.markdown_table(columns, rows, [1, 1, 1, 0], apart=rows))
+        tables = [bench.markdown_table(columns, {way: told}, [1, 1, 1, 0]) for way, told in rows.items()]
+        head, *rest = tables
+        # One line for each way: their mean says nothing.
+        parts.append(
+            "## A still camera\n\n" + head + "".join(table.splitlines()[-1] + "\n" for table in rest)
+        )
     return "\n".join([*parts, bench.provenance(result["environment"])])

@@ -46,10 +46,10 @@ def segment(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
     *,
-    point: Sequence[str] = (),
-    not_point: Sequence[str] = (),
-    box: Sequence[str] = (),
-    mask: Sequence[str | Path] = (),
+    point: str | Sequence[str] = (),
+    not_point: str | Sequence[str] = (),
+    box: str | Sequence[str] = (),
+    mask: str | Path | Sequence[str | Path] = (),
     static_camera: bool = False,
     auto: bool = False,
     form: Form = "masks",
@@ -64,11 +64,12 @@ def segment(
 ) -> dict[str, Any]:
     """Find objects in `src` and write to `dst` what `form` says.
 
-    point, not_point: "X,Y@T", pixels on an object and beside it in the frame that is shown at T (seconds or [H:]MM:SS,
-    0 unless said), from the top left. box: "X,Y,W,H@T" around it. mask: "PNG@T", its pixels are ids, or 255 for one
-    object. With "#ID" at the end, points and boxes belong to other objects than the first. Objects are followed from
-    the first prompt on, forwards and backwards; prompts at later times correct what follows. static_camera: what
-    passes a camera that stands still. auto: what moves by itself; so it is, too, where nothing is said.
+    point, not_point: "X,Y@T", pixels on an object and beside it in the frame that is shown at T (seconds or
+    [H:]MM:SS, 0 unless said), from the top left. box: "X,Y,W,H@T" around it. mask: "PNG@T", its pixels are ids, or 255
+    for one object. Of each one, or several in a list. With "#ID" at the end, points and boxes belong to other objects
+    than the first. Objects are followed from the first prompt on, forwards and backwards; prompts at later times
+    correct what follows. static_camera: what passes a camera that stands still. auto: what moves by itself; so it is,
+    too, where nothing is said.
 
     form: "masks", a folder with one indexed PNG a frame (00000.png upward; 0 background, ids from 1), `objects.json`
     (run lengths as in COCO) and `tracks.csv` (per frame and object: box in pixels, area, centre, speed in pixels a
@@ -78,8 +79,8 @@ def segment(
     Returns the numbers of frames and objects. Raises InputError, FormatError, UnsupportedError, OutputError.
     """
     prompts = [
-        *map(parse_point, point), *(parse_point(text, against=True) for text in not_point),
-        *map(parse_box, box), *map(parse_mask, mask),
+        *map(parse_point, _several(point)), *(parse_point(text, against=True) for text in _several(not_point)),
+        *map(parse_box, _several(box)), *map(parse_mask, _several(mask)),
     ]  # fmt: skip
     if sum((bool(prompts), static_camera, auto)) > 1:
         raise InputError("choose one: prompts (point, box, mask), static_camera or auto")
@@ -113,6 +114,11 @@ def segment(
             write(frame, labels)
             progress("writing", index + 1, len(times))
     return told | {"frames": len(times), "objects": len(objects)}
+
+
+def _several(given: str | Path | Sequence[Any]) -> Sequence[Any]:
+    """A single prompt may be given without a list around it."""
+    return [given] if isinstance(given, str | Path) else given
 
 
 def _labels(

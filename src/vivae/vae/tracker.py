@@ -27,7 +27,7 @@ class TrackerSettings:
     """Weight of the moved mask."""
     edge: float = 9.0
     """Pixels from the moved mask's edge, at 240 lines, in which its log odds grow by one `inertia`."""
-    sure: float = 4.0
+    sure: float = 6.0
     """The most that the moved mask is sure of, in those units."""
     appearance: float = 4.0
     """Weight of the classifier."""

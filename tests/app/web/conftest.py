@@ -71,7 +71,7 @@ def enter(house):
     return entered
 
 
-def wait_for(condition, seconds=120.0):
+def wait_for(condition, seconds=300.0):
     """Wait until it is so; fail if it does not become so."""
     until = time.monotonic() + seconds
     while not condition():

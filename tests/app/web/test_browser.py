@@ -15,7 +15,7 @@ from tests.app.web.conftest import cut, wait_for
 from vivae.media import probe
 
 SCREENSHOTS = os.environ.get("VIVAE_SCREENSHOTS")
-PATIENCE = 120_000
+PATIENCE = 300_000
 """Milliseconds."""
 
 

@@ -25,7 +25,7 @@ def test_it_answers_until_it_is_told_to_end_and_leaves_nothing(tmp_path):
     )
     serving.start()
     try:
-        assert ready.wait(120)
+        assert ready.wait(300)
         with urllib.request.urlopen(addresses[0], timeout=60) as page:
             text = page.read().decode()
         assert "vivae" in text
