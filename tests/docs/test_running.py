@@ -11,6 +11,7 @@ import re
 import shlex
 from contextlib import redirect_stdout
 
+import cv2
 import pytest
 import torch
 import typer
@@ -21,6 +22,7 @@ from tests.docs.world import OUTPUTS, SMALLER, World, fitted, make_clip
 from vivae.app.cli import app
 from vivae.app.console import run
 from vivae.app.verbs import EXAMPLES, every_verb
+from vivae.media import open_video
 
 NOT_RUN = {
     "bench": "minutes to hours, and needs the evaluation clips",
@@ -99,7 +101,8 @@ class Adapted:
         def call(*arguments, **options):
             for option in options:
                 if (small := SMALLER.get(f"--{option}")) is not None:
-                    options[option] = float(small) if small.replace(".", "").isdigit() else small
+                    number = small.replace(".", "", 1).isdigit()
+                    options[option] = type(options[option])(float(small)) if number else small
             known = inspect.signature(value).parameters
             options |= {"force": True} if "force" in known else {}
             options |= {"steps": int(STEPS)} if "steps" in known else {}
@@ -126,6 +129,13 @@ def run_python(block, world, names):
         exec(code, names)
 
 
+def loose_names(world):
+    """What Python blocks speak of without saying where it is from: RGB frames of the size that they point into."""
+    with open_video(world.clips[0]) as reader:
+        frames = [cv2.resize(frame.to_rgb(), (640, 384)) for frame in reader]
+    return {"frame": frames[3], "frames_before": frames[:3], "frames_after": frames[4:7]}
+
+
 def steps_of(page):
     """What is run of a page: commands and Python blocks, in their order."""
     steps = [*filter(is_run, commands(page)), *filter(is_python, blocks(page))]
@@ -135,7 +145,7 @@ def steps_of(page):
 @pytest.mark.parametrize("page", list(filter(steps_of, PRINTED_PAGES)), ids=lambda page: page.name)
 def test_what_a_page_says_works_in_its_order(page, world, capfd):
     """Each step goes on from those before it."""
-    names = {"vivae": Adapted()}
+    names = {"vivae": Adapted(), **loose_names(world)}
     for step in steps_of(page):
         if isinstance(step, Command):
             run_command(step, world, capfd)

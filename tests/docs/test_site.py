@@ -57,7 +57,7 @@ def test_every_public_function_is_in_the_reference():
 
 
 def test_no_page_has_a_gap_that_was_to_be_filled():
-    gap = re.compile(r"\b(?:TODO|TBD|FIXME|FIGURES|TABLE_[A-Z]+)\b")
+    gap = re.compile(r"\b(?:TODO|TBD|FIXME|FIGURES|TABLE_[A-Z]+|[A-Z]+TABLE)\b|^[A-Z_]{5,}$")
     found = [
         f"{path.name}:{number}"
         for path in DOCS.glob("*.md")

@@ -72,13 +72,15 @@ class World:
         words = list(words)
         for before, word in zip(["", *words], words, strict=False):
             if before not in OUTPUTS + OTHER_OUTPUTS and not word.startswith("-"):
-                self._provide(word.split("@")[0].split("=")[0])
+                self._provide(word.split("@")[0].split("=")[0], before)
 
-    def _provide(self, name: str) -> None:
+    def _provide(self, name: str, option: str) -> None:
         path = self.folder / name
         if path.exists() or not name:
             return
-        if name.startswith("recipes/"):
+        if option in ("--mask", "--masks", "--roi"):
+            self._masks(path)
+        elif name.startswith("recipes/"):
             self._copy(ROOT / name, path)
         elif path.suffix in VIDEOS:
             self._copy(self.clips[0], path)
