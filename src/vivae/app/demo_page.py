@@ -90,7 +90,7 @@ def demo_page(tour: Tour, folder: Path) -> Report:
     report = Report(
         f"{clip.name}: a clip through vivae",
         "demo",
-        _lead(clip, tour.groups[tour.middle]),
+        _lead(clip, tour.groups[tour.middle]) + _for_players(tour.more),
         escape(f"Made by vivae demo on {cpu_name()}, {torch.get_num_threads()} threads."),
     )
     original = report.add_media(_for_page(clip, clip.frames, folder / "original.mp4"))
@@ -171,6 +171,12 @@ def _lead(clip: Clip, points: Sequence[Point]) -> str:
         f"autoencoder, into real files and back. In {ours.trial.size_bytes / 1000:.0f} kB, 1/{ours.ratio:.0f} of the "
         f"raw video, the pure VAE codec kept <b>{ours.quality.psnr_yuv:.1f} dB</b>; in as many bytes, {theirs}."
     )
+
+
+def _for_players(more: Sequence[Shown]) -> str:
+    """What to take for footage that people watch."""
+    files = [shown for shown in more if shown.group == "for any player"]
+    return "".join(f" As a file for any player vivae wrote {escape(shown.caption)}." for shown in files)
 
 
 def _tiles(tour: Tour) -> str:
