@@ -102,7 +102,6 @@ def demo_page(tour: Tour, folder: Path) -> Report:
         key = media[trial.path] = report.add_media(_playable(clip, trial.path, folder))
         caption = f"{trial.size_bytes / 1000:.1f} kB, {point.quality.psnr_yuv:.2f} dB"
         choices.setdefault(label, []).append(Choice(trial.method, key, caption, color))
-    start = list(choices).index(shown)
     alone = f"no file, all latent channels, {tour.passed.quality.psnr_yuv:.2f} dB"
     choices["VAE alone"] = [Choice(OURS, through, alone, tour.colors[OURS])]
 
@@ -110,6 +109,8 @@ def demo_page(tour: Tour, folder: Path) -> Report:
         if other.group != "generated":
             key = report.add_media(other.path)
             choices.setdefault(other.group, []).append(Choice(other.name, key, other.caption, 1))
+    first = next((other.group for other in tour.more), shown)
+    start = list(choices).index(first)
 
     report.add(_tiles(tour))
     report.section(
@@ -121,7 +122,7 @@ def demo_page(tour: Tour, folder: Path) -> Report:
     time = Axis("time", "s")
     report.section(
         "Frame by frame",
-        "At the ratio that the slider shows. A click takes the video there.",
+        "At the ratio that the slider shows, or showed last. A click takes the video there.",
         chart("Quality", time, Axis("PSNR-YUV", "dB"), _quality_curves(tour), start=shown),
         chart("Rate", time, Axis("bits per pixel"), _rate_curves(tour), start=shown, from_zero=True),
     )
