@@ -104,3 +104,16 @@ def test_what_is_unusual_for_a_camera_is_on_the_page(bikes, tmp_path):
     page = (tmp_path / "street.html").read_text("utf-8")
     assert "What is unusual here" in page
     assert page.count('class="card event"') == sum(m["kind"] == "unusual" for m in told["moments"])
+
+
+def test_objects_are_on_the_page_with_their_tracks(bunny, tmp_path):
+    told = vivae.report(bunny, tmp_path / "b.html", objects=True, surprise=False, start=1.6, end=2.0)
+    page = (tmp_path / "b.html").read_text("utf-8")
+    assert "What moves by itself" in page
+    assert "b-tracks.csv" not in page
+    assert "bigbuckbunny-tracks.csv" in page
+    assert told["objects"]
+    for track in told["objects"]:
+        assert 0 < track["share"] < 1
+        assert 0 <= track["first"] <= track["best"] <= track["last"] < 0.4
+        assert f"Object {track['number']}<span>" in page

@@ -67,6 +67,9 @@ def report(
             "--anomaly", metavar="MODEL", help="Of this camera, by detect fit: also what is unusual."
         ),
     ] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Also what moves by itself, with tracks; takes its time.")
+    ] = False,
     model: Model = "base",
     threads: Threads = None,
     start: Start = None,
@@ -84,6 +87,7 @@ def report(
                 summary=summary,
                 surprise=surprise,
                 anomaly=anomaly,
+                objects=objects,
                 model=model,
                 start=start,
                 end=end,

@@ -39,7 +39,11 @@ def technical_facts(technical: Mapping[str, Any], found: Survey) -> dict[str, st
 
 
 def downloads(
-    src: str | os.PathLike[str], technical: Mapping[str, Any], found: Survey, told: Sequence[Moment]
+    src: str | os.PathLike[str],
+    technical: Mapping[str, Any],
+    found: Survey,
+    told: Sequence[Moment],
+    tracks: str | None = None,
 ) -> str:
     shots = {
         "source": Path(src).name,
@@ -73,6 +77,8 @@ def downloads(
         f"{stem}-frames.csv": ("text/csv", frames.getvalue(), "Every frame, CSV"),
         f"{stem}-shots.edl": ("text/plain", as_text(shots, ".edl"), "Shots, EDL"),
     }
+    if tracks is not None:
+        files[f"{stem}-tracks.csv"] = ("text/csv", tracks, "Tracks of objects, CSV")
     links = "".join(
         f'<a download="{escape(name)}" href="data:{mime};base64,{base64.b64encode(text.encode()).decode()}">{label}</a>'
         for name, (mime, text, label) in files.items()

@@ -17,6 +17,7 @@ from vivae import __version__
 from vivae.app.detecting import event_cards, score_chart
 from vivae.app.report import Axis, Report, Series, Tile, chart, facts, live, row, tiles
 from vivae.app.report_files import downloads, size_of, technical_facts
+from vivae.app.report_objects import Found, find_objects, object_cards
 from vivae.errors import InputError
 from vivae.media import open_video, refuse_overwrite
 from vivae.media.atomic import check_target
@@ -51,6 +52,7 @@ def report(
     summary: float | None = None,
     surprise: bool = True,
     anomaly: str | os.PathLike[str] | None = None,
+    objects: bool = False,
     model: str | Path = "base",
     name: str | None = None,
     start: float | None = None,
@@ -63,7 +65,8 @@ def report(
 
     summary: also write a clip of that many seconds beside the page (NAME-summary.mp4), of the parts that stand for
     the whole. surprise: measure bits over time with `model`; the slowest part. anomaly: what `detect_fit` wrote for
-    this camera; what is unusual by it is told among what stands out. name: what the page calls the video, instead of
+    this camera; what is unusual by it is told among what stands out. objects: also find what moves
+    by itself (see `vivae.segment`), with tracks; the slowest part then. name: what the page calls the video, instead of
     its file's name. Returns shots, moments and files.
     Raises InputError, FormatError, OutputError.
     """
@@ -91,7 +94,10 @@ def report(
         if anomaly is not None:
             odd = _unusual(anomaly, src, Path(room), start, end, progress)
             told = sorted([*told, *odd.moments], key=lambda moment: moment.start_s)
-        page = _page(src, Path(name or Path(src).name), technical, found, keys, told, copy, begin, odd)
+        size = technical["width"], technical["height"]
+        things = find_objects(src, Path(room), size, start, end, progress) if objects else None
+        called = Path(name or Path(src).name)
+        page = _page(src, called, technical, found, keys, told, copy, begin, odd, things)
     page.write(dst, force=force)
     result: dict[str, Any] = {
         "output": str(dst),
@@ -100,6 +106,8 @@ def report(
         "shots": len(found.shots),
         "moments": [asdict(moment) for moment in told],
     }
+    if things is not None:
+        result["objects"] = [asdict(track) for track in things.tracks]
     if summary is not None:
         result["summary"] = str(clip_path)
         result["summary_s"] = round(write_summary(src, clip_path, pieces, start=begin, force=force), 3)
@@ -146,6 +154,7 @@ def _page(
     copy: Path,
     begin: float,
     odd: "_Unusual | None" = None,
+    things: Found | None = None,
 ) -> Report:
     page = Report(
         title=called.name,
@@ -187,6 +196,21 @@ def _page(
         note, cards = event_cards(odd.gathered)
         note = note if odd.gathered.events else "Nothing that the model of this camera finds strange."
         page.section("What is unusual here", note, cards, score_chart(odd.gathered, odd.threshold))
+    if things is not None:
+        page.section(
+            "What moves by itself",
+            "The objects seen most, where they are largest; click to go there."
+            if things.tracks
+            else "Nothing was found.",
+            object_cards(
+                things.tracks,
+                technical["width"],
+                lambda at: _frame(src, begin + at, KEY_SIDE),
+                lambda picture: _jpeg(picture, 76),
+                _clock,
+                shape,
+            ),
+        )
     page.section(
         "Shots" if len(found.shots) > 1 else "The shot",
         f"The frames that stand for {'them' if len(found.shots) > 1 else 'it'} best: sharp, and like the rest of their "
@@ -199,7 +223,11 @@ def _page(
         "",
         row(_places(src, found, keys, begin), facts("Technical data", technical_facts(technical, found))),
     )
-    page.section("Take the figures along", "", downloads(called, technical, found, told))
+    page.section(
+        "Take the figures along",
+        "",
+        downloads(called, technical, found, told, None if things is None else things.table),
+    )
     return page
 
 
