@@ -125,7 +125,7 @@ def features_picture() -> None:
 
 SEGMENTED = (
     ("what moves by itself", "bigbuckbunny.mp4", 2.0, {"auto": True}),
-    ("what a box encloses", "bikes.mp4", 3.04, {"box": ["360,48,150,222@3.04"]}),
+    ("what a box encloses", "bikes.mp4", 4.32, {"box": ["378,12,112,258@4.32"]}),
 )
 
 
