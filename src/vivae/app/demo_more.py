@@ -22,7 +22,7 @@ from vivae.train.disturb import with_noise
 from vivae.vae.zoo import list_models
 
 SIGMA, SEED = 20, 1
-RATIO, SPEED = 200, 8
+RATIO = 200
 PAGE_CRF = 14
 GENERATED = 40
 """Frames of generated video: twice what the shipped models have seen at once."""
@@ -47,7 +47,7 @@ def more_of(clip: Clip, source: Path, folder: Path, room: Path, say: Say) -> Ite
     """The clip through the other verbs. source: a lossless file of it. folder: where videos for the page are left."""
     name = Path(clip.info.path).name
     say("compressing for any player")
-    made = measured_layered(source, clip, room / "layered.mp4", ratio=RATIO, speed=SPEED)
+    made = measured_layered(source, clip, room / "layered.mp4", ratio=RATIO)
     kept = folder / "layered.mp4"
     kept.write_bytes(made.trial.path.read_bytes())
     yield Shown(
@@ -80,13 +80,13 @@ def _cleaned(clip: Clip, folder: Path, room: Path) -> Iterator[Shown]:
     noisy = [_with(frame, with_noise(frame.planes, SIGMA, rng, frame.color)) for frame in clip.frames]
     spoiled = Clip(clip.name, clip.info, clip.picture, tuple(noisy))
     source = write_lossless(spoiled, room / "noisy.mp4")
-    vivae.enhance(source, room / "clean.y4m", denoise="auto", force=True)
-    vivae.enhance(source, folder / "clean.mp4", denoise="auto", codec="h264", crf=PAGE_CRF, force=True)
+    cleaned = folder / "clean.mp4"
+    vivae.enhance(source, cleaned, denoise="auto", codec="h264", crf=PAGE_CRF, force=True)
     shown = folder / "noisy.mp4"
     shown.write_bytes(source.read_bytes())
-    with open_video(room / "clean.y4m") as reader:
+    with open_video(cleaned) as reader:
         clean = list(reader)
-    for name, path, frames in (("noisy", shown, noisy), ("vivae enhance", folder / "clean.mp4", clean)):
+    for name, path, frames in (("noisy", shown, noisy), ("vivae enhance", cleaned, clean)):
         quality, _ = compare_clips(clip.frames, frames)
         caption = f"noise of {SIGMA}: {quality.psnr_yuv:.2f} dB"
         yield Shown("cleaned", name, path, caption, "vivae enhance noisy.mp4 -o clean.mp4 --denoise auto")
