@@ -98,7 +98,7 @@ def enhance(
     debug: Debug = False,
 ) -> None:
     """Make a video better: less noise and compression, more pixels, light and focus. Measures first what it needs."""
-    kept = "Finished segments are kept: run the same command again to go on."
+    kept = "Segments that are finished are kept: run the same command again to go on."
     with Session(as_json, kept=kept) as session:
         session.show(
             vivae.enhance(
