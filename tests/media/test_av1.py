@@ -1,13 +1,15 @@
 """AV1 in memory: there and back, at both depths; decoders that are let go of in the middle do no harm."""
 
+import os
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vivae.errors import FormatError, InputError
-from vivae.media import ColorInfo, Picture, open_video
+from vivae.media import ColorInfo, Frame, Picture, open_video, open_writer
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.resample import Shrinker, base_size, enlarged
 
@@ -81,3 +83,23 @@ def test_scaling_keeps_smooth_pictures():
     for before, after in zip(planes, back, strict=True):
         assert before.shape == after.shape
         assert np.abs(before.astype(int) - after)[4:-4, 4:-4].max() <= 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no scheduling policies")
+def test_encoding_asks_for_no_priority(frames, tmp_path):
+    """SVT-AV1 would make the process a real-time one where it may, as root."""
+
+    def policies():
+        return {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+
+    before = policies()
+    height, width = frames[0][0].shape
+    picture = Picture(width, height, Fraction(25), ColorInfo.guess(height))
+    units = encode_av1(frames, picture, Av1Settings(40, 12))
+    assert next(units).key
+    assert policies() == before
+    assert len(list(units)) == len(frames) - 1
+    target = tmp_path / "a.mp4"
+    with open_writer(target, width=width, height=height, fps=picture.fps, color=picture.color) as writer:
+        assert policies() == before
+        writer.write(Frame(*frames[0], Fraction(0), Fraction(1, 25), picture.color))

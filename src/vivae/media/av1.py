@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from vivae.errors import FormatError, InputError
 from vivae.media.color import Planes, planes_of
-from vivae.media.encoders import quieten_encoders
+from vivae.media.encoders import start_encoder
 from vivae.media.frames import Picture
 from vivae.media.source import MAX_SIDE
 
@@ -68,7 +68,6 @@ def encode_av1(
 
     Raises InputError where SVT-AV1 refuses the settings or the size.
     """
-    quieten_encoders()
     context = av.CodecContext.create("libsvtav1", "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = picture.width, picture.height
@@ -81,7 +80,7 @@ def encode_av1(
     context.color_trc = picture.color.transfer
     context.options = {"preset": str(settings.preset), "svtav1-params": settings.parameters(threads)}
     try:
-        context.open()
+        start_encoder(context)
     except av.error.FFmpegError as error:
         raise InputError(
             f"SVT-AV1 refuses {picture.width}x{picture.height} with {settings.parameters(threads)}: {error.strerror}"

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+from av.video.codeccontext import VideoCodecContext
 
 from vivae.errors import InputError, UnsupportedError
 
@@ -148,9 +152,23 @@ def encoder_options(
     return options
 
 
-def quieten_encoders() -> None:
-    """Keep SVT-AV1 from writing its banner to stderr (x265 has an option for that); a user's own choice stands."""
+def start_encoder(context: VideoCodecContext) -> None:
+    """Open an encoder, quiet and at the process's own priority. Raises av.error.FFmpegError where it refuses.
+
+    SVT-AV1 writes a banner to stderr (x265 has an option for that; a user's own choice stands), and makes the whole
+    process a real-time one wherever it may, as root: all else on the machine would wait until it has encoded.
+    """
     os.environ.setdefault("SVT_LOG", "0")
+    if not hasattr(os, "sched_getscheduler"):  # systems without it have no such encoder's trick either
+        context.open()
+        return
+    usual, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    context.open()
+    if os.sched_getscheduler(0) == usual:
+        return
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it may have ended
+            os.sched_setscheduler(int(thread.name), usual, parameters)
 
 
 def _merge(options: dict[str, str], more: Mapping[str, str]) -> None:

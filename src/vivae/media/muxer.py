@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vivae.errors import InputError, OutputError
 from vivae.media.color import video_frame
-from vivae.media.encoders import Encoder, quieten_encoders
+from vivae.media.encoders import Encoder, start_encoder
 from vivae.media.frames import Frame, Picture
 from vivae.media.matroska import set_sample_aspect_ratio
 from vivae.media.source import find_source, open_container
@@ -122,7 +122,6 @@ class MuxerSink(Muxer):
     """An encoder and a container: `begin`, `write`, `finish`."""
 
     def __init__(self, part: Path, picture: Picture, encoding: Encoding) -> None:
-        quieten_encoders()
         super().__init__(part, picture, encoding.time_base)
         self._durations: dict[int, int] = {}  # of the frames inside the encoder, by time stamp
         stream = self.container.add_stream(
@@ -142,7 +141,7 @@ class MuxerSink(Muxer):
         context = self._stream.codec_context
         asked = ", ".join(f"{key}={value}" for key, value in context.options.items())
         try:
-            context.open()
+            start_encoder(context)
         except av.error.FFmpegError as error:
             raise InputError(f"{context.name} refuses its settings ({asked}): {error.strerror}") from error
         if context.options:  # what the encoder has not taken
