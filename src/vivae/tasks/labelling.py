@@ -48,6 +48,8 @@ class Labelled(NamedTuple):
     labels: Labels
     state: Callable[[], Arrays] | None
     """What to go on from after this frame, to be asked for before the next one; None where no run can begin."""
+    begins: bool = False
+    """Whether a shot begins with it, as far as that matters to who found them."""
 
 
 class Done(NamedTuple):
@@ -160,7 +162,7 @@ def moving_objects(
         time = times.pop(0)
         # A window ends when all that was seen has been told, but for the view that showed its end.
         finished = len(times) == (0 if ended else 1)
-        yield Labelled(index, time, identities.label(mask), state if finished else None)
+        yield Labelled(index, time, identities.label(mask), state if finished else None, begins)
 
 
 def pointed_objects(

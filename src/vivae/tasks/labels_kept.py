@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from vivae.errors import FormatError, InputError
 from vivae.media.indexed import encode_indexed
 from vivae.media.kept import Arrays, Kept
 from vivae.tasks.common import Progress
@@ -18,10 +19,11 @@ Work = Callable[[Done], Iterator[Labelled]]
 
 
 class Found(NamedTuple):
-    """A frame's time in seconds, and its ids as PNG."""
+    """A frame's time in seconds, its ids as PNG, and whether a shot begins with it."""
 
     time: Fraction
     labels: bytes
+    begins: bool
 
 
 class KeptLabels:
@@ -32,6 +34,7 @@ class KeptLabels:
         self._places: dict[int, tuple[int, int]] = {}
         """By frame: its part, and its place in it."""
         self._parts = 0
+        self._held: tuple[int, list[Found]] = -1, []
 
     def __len__(self) -> int:
         return len(self._places)
@@ -42,10 +45,18 @@ class KeptLabels:
         progress(len(self), max(total, len(self)))
         if whole:
             return
+        try:
+            self._find(work(done), total, progress)
+        except (InputError, FormatError):
+            # Unlike one that was interrupted, a run that cannot end well is not gone on with.
+            self._kept.remove()
+            raise
+
+    def _find(self, items: Iterator[Labelled], total: int, progress: Progress) -> None:
         part: dict[int, Found] = {}
         begun = time.monotonic()
-        for number, at, labels, state in work(done):
-            part[number] = Found(at, encode_indexed(labels))
+        for number, at, labels, state, begins in items:
+            part[number] = Found(at, encode_indexed(labels), begins)
             progress(len(self) + len(part), max(total, len(self) + len(part)))
             if state is not None and time.monotonic() - begun >= SECONDS:
                 self._keep(part, state(), whole=False)
@@ -53,11 +64,13 @@ class KeptLabels:
         self._keep(part, {}, whole=True)
 
     def __iter__(self) -> Iterator[Found]:
-        held, items = -1, list[Found]()
-        for _, (part, place) in sorted(self._places.items()):
-            if part != held:
-                held, items = part, self._read(part)
-            yield items[place]
+        return map(self.__getitem__, sorted(self._places))
+
+    def __getitem__(self, frame: int) -> Found:
+        part, place = self._places[frame]
+        if part != self._held[0]:
+            self._held = part, self._read(part)
+        return self._held[1][place]
 
     def _before(self) -> tuple[Done, bool]:
         """What an interrupted run has finished, and whether that is all."""
@@ -77,6 +90,7 @@ class KeptLabels:
         told = {
             "frames": list(part),
             "times": [str(found.time) for found in part.values()],
+            "begins": [found.begins for found in part.values()],
             "sizes": [len(found.labels) for found in part.values()],
         }
         self._kept.put(f"part {self._parts}", told, b"".join(found.labels for found in part.values()))
@@ -92,7 +106,7 @@ class KeptLabels:
         assert kept is not None
         told, body = kept
         found, at = [], 0
-        for moment, size in zip(told["times"], told["sizes"], strict=True):
-            found.append(Found(Fraction(moment), body[at : at + size]))
+        for moment, begins, size in zip(told["times"], told["begins"], told["sizes"], strict=True):
+            found.append(Found(Fraction(moment), body[at : at + size], begins))
             at += size
         return found

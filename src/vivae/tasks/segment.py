@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from vivae import __version__
-from vivae.errors import FormatError, InputError
+from vivae.errors import InputError
 from vivae.media import Frame, Picture, VideoInfo, atomic_dir, open_writer, probe, refuse_overwrite
 from vivae.media.atomic import check_target
 from vivae.media.color import rgb_to_yuv
@@ -104,22 +104,17 @@ def segment(
     objects: set[int] = set()
     with ExitStack() as stack:
         write = None if form == "masks" else _opened(stack, dst, info, form, codec, crf, span, force)
-        try:
-            found.find(work, expected_frames(info, start, end), partial(progress, "segmenting"))
-        except (InputError, FormatError):
-            # Unlike one that was interrupted, a run that cannot end well is not gone on with.
-            kept.remove()
-            raise
+        found.find(work, expected_frames(info, start, end), partial(progress, "segmenting"))
         if write is None:
             folder = stack.enter_context(atomic_dir(dst, force))
             tracks = stack.enter_context(TrackWriter(folder, info.width, info.height))
-            for index, (time, coded) in enumerate(found):
+            for index, (time, coded, _) in enumerate(found):
                 (folder / f"{index:05d}.png").write_bytes(coded)
                 tracks.add(index, float(time), decode_indexed(coded))
                 progress("writing", index + 1, len(found))
             objects = set(tracks.objects)
         else:
-            for index, (frame, (_, coded)) in enumerate(zip(span.frames(), found, strict=True)):
+            for index, (frame, (_, coded, _)) in enumerate(zip(span.frames(), found, strict=True)):
                 labels = decode_indexed(coded)
                 objects |= set(np.unique(labels).tolist()) - {0}
                 write(frame, labels)
