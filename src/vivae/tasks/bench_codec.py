@@ -25,7 +25,7 @@ from vivae.media import Frame, open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_grain import grain, grain_table
 from vivae.tasks.bench_images import images
-from vivae.tasks.bench_roi import roi
+from vivae.tasks.bench_roi import roi, roi_table
 from vivae.tasks.bench_shots import multishot, shot_cells
 from vivae.tasks.bench_speed import memory as memory_of
 from vivae.tasks.bench_speed import memory_table, speed_table
@@ -248,9 +248,7 @@ def tables(result: Record) -> str:
         parts.append("## Images: the latent codec's rate at equal PSNR-YUV, per cent\n")
         parts.append(bench.markdown_table(["clip", "JPEG", "WebP", "AVIF"], rows, (1, 1, 1)))
     if result.get("roi"):
-        rows = {name: [found["rate_percent"], found["overlap"]] for name, found in result["roi"].items()}
-        parts.append(f"## With --roi: rate at equal PSNR-YUV inside the object against {SAME}, per cent\n")
-        parts.append(bench.markdown_table(["clip", "rate", "overlap"], rows, (1, 2)))
+        parts.append(roi_table(result["roi"], SAME))
     if result.get("grain"):
         parts.append(grain_table(result["grain"]))
     if result.get("domain"):

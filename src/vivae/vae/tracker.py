@@ -5,6 +5,7 @@ the object's colours, texture and motion from this very video (`vivae.vae.pixel_
 belong together. They are added as log odds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,28 @@ class Tracker:
     def masks(self) -> dict[int, Field]:
         """The likelihoods of the last frame, by id."""
         return dict(self._masks)
+
+    @property
+    def state(self) -> dict[str, Field]:
+        """What is known of each object, by its id and a name: for another tracker to go on as this one would."""
+        state = {f"{object_} mask": mask for object_, mask in self._masks.items()}
+        for object_, classifier in self._classifiers.items():
+            state |= {f"{object_} {name}": array for name, array in classifier.state.items()}
+        return state
+
+    @state.setter
+    def state(self, state: Mapping[str, Field]) -> None:
+        self._masks = {}
+        learned: dict[int, dict[str, Field]] = {}
+        for key, array in state.items():
+            whose, _, name = key.partition(" ")
+            if name == "mask":
+                self._masks[int(whose)] = array
+            else:
+                learned.setdefault(int(whose), {})[name] = array
+        self._classifiers = {object_: PixelClassifier() for object_ in learned}
+        for object_, classifier in self._classifiers.items():
+            classifier.state = learned[object_]
 
     def say(self, view: View, masks: dict[int, Field]) -> dict[int, Field]:
         """What a person says of this frame: likelihoods (h, w) by id; objects that are not named stay as they are."""
