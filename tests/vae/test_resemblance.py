@@ -56,6 +56,19 @@ def test_nothing_is_said_of_objects_from_frames_in_which_they_were_not_known(loo
     assert np.corrcoef(found[1].ravel(), found[2].ravel())[0, 1] < -0.9
 
 
+def test_a_correction_outweighs_what_was_found_before(look):
+    picture, mask = frame(0)
+    features = look.features(picture)
+    right, wrong = mask.astype(np.float32), np.zeros(SIZE, np.float32)
+    look.say(features, {1: right})
+    for _ in range(resemblance.RECENT):
+        look.follow(features, {1: wrong})
+    before = told(look, 4)[1]
+    look.say(features, {1: right})
+    after, true = told(look, 4)[1], frame(4)[1]
+    assert after[true].mean() > before[true].mean() + 1
+
+
 def test_another_goes_on_as_this_one_and_neither_grows(look):
     sizes = []
     for index in range(resemblance.RECENT + 4):

@@ -100,10 +100,11 @@ class Resemblance:
         return found.flatten(1)
 
     def say(self, features: Tensor, masks: Mapping[int, Field]) -> None:
-        """What a person says of a frame; its last `SAID` words count for good."""
+        """What a person says of a frame counts, the last `SAID` times; what was found before may be wrong and goes."""
         if self._scale is None:
             self._scale = features.mean(1, keepdim=True), features.std(1, keepdim=True) + 1e-6
         self._said = [*self._said, self._seen(features, masks)][-SAID:]
+        self._recent = []
 
     def follow(self, features: Tensor, masks: Mapping[int, Field]) -> None:
         """Masks that were found."""
