@@ -1,13 +1,16 @@
 """bench codec: what it does with points, and one clip through all of it."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from tests.tasks.test_noticing import disc, noisy
 from vivae.measure import bench
-from vivae.media import open_video, open_writer
-from vivae.tasks import bench_shots, bench_speed
+from vivae.media import ColorInfo, Frame, open_video, open_writer
+from vivae.media.indexed import encode_indexed
+from vivae.tasks import bench_roi, bench_shots, bench_speed
 from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of, rate
 
 
@@ -86,3 +89,29 @@ def test_one_clip_from_end_to_end(data, tmp_path):
     bench_codec(data, out, **options)
     assert times == {path: path.stat().st_mtime_ns for path in (out / "points").iterdir()}
     assert str(Path.cwd()) not in (out / "results.json").read_text()
+
+
+def test_the_object_is_measured_by_true_masks_and_by_those_that_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_roi, "CRFS", (16, 28, 40, 52))
+    folder = tmp_path / "data" / "segment" / "davis"
+    (folder / "libby_masks").mkdir(parents=True)
+    height, width = disc(0).shape
+    with open_writer(
+        folder / "libby.mkv", width=width, height=height, fps=Fraction(25), color=ColorInfo(), codec="ffv1"
+    ) as writer:
+        for index in range(8):
+            writer.write(Frame.from_rgb(noisy(index), time=Fraction(index, 25), duration=Fraction(1, 25)))
+            (folder / "libby_masks" / f"{index:05d}.png").write_bytes(encode_indexed(disc(index)))
+    out = tmp_path / "out"
+    bench_codec(tmp_path / "data", out, clips=["libby"], parts=["roi"], speed=10, frames=8, threads=1)
+    found = json.loads((out / "results.json").read_text())["roi"]["libby"]
+    plain = [size for size, _ in found["plain"]]
+    assert plain == sorted(plain, reverse=True)
+    for way in ("masks", "auto"):
+        assert len(found[way]["points"]) == 4
+        assert found[way]["overlap"] > 0.5
+        assert [quality for _, quality in found[way]["points"]] != [quality for _, quality in found["plain"]]
+    assert found["masks"]["points"] != found["auto"]["points"]
+    table = (out / "results.md").read_text()
+    assert f"{found['auto']['rate_percent']:.1f}" in table
+    assert f"{found['masks']['rate_percent']:.1f}" in table

@@ -29,6 +29,7 @@ from vivae.tasks.prompts import MOST_OBJECTS, Prompt, check_hints
 from vivae.vae.background import Background
 from vivae.vae.discover import Discoverer
 from vivae.vae.identity import Identities
+from vivae.vae.model import VideoVAE
 from vivae.vae.moving import REACH, MotionWindow, View
 from vivae.vae.outline import LINES, Hints, outline
 from vivae.vae.segmenter import FlowSegmenter
@@ -165,8 +166,15 @@ def moving_objects(
         yield Labelled(index, time, identities.label(mask), state if finished else None, begins)
 
 
+class Networks(NamedTuple):
+    """What tells how things move, and whose features tell what looks alike."""
+
+    motion: FlowSegmenter
+    looks: VideoVAE
+
+
 def pointed_objects(
-    span: Span, info: VideoInfo, network: FlowSegmenter, prompts: Sequence[Prompt], done: Done = NOTHING_DONE
+    span: Span, info: VideoInfo, networks: Networks, prompts: Sequence[Prompt], done: Done = NOTHING_DONE
 ) -> Iterator[Labelled]:
     """The frames forwards from the first prompt, then those before it, backwards.
 
@@ -176,11 +184,11 @@ def pointed_objects(
     first = min(said.places)
     last = int(done.state["index"]) if done.frames else None
     if last is None or last >= first:
-        tracker = Tracker()
+        tracker = Tracker(networks.looks)
         if last is not None:
             (tracker.state,) = _parts(done.state, "tracker")
         begin = first if last is None else last + 1
-        for index, (view, time) in enumerate(_views(with_cuts(span.frames()), network, begin), begin):
+        for index, (view, time) in enumerate(_views(with_cuts(span.frames()), networks.motion, begin), begin):
             if index in said.places:
                 masks = _said(tracker, view, said.places[index], info)
             else:
@@ -189,7 +197,7 @@ def pointed_objects(
             yield Labelled(index, time, labels, partial(_tracked, tracker, index))
         last = None
     if first and last != 0:
-        yield from _backwards(span, info, network, said, last, done.state)
+        yield from _backwards(span, info, networks, said, last, done.state)
 
 
 def _tracked(tracker: Tracker, index: int) -> Arrays:
@@ -199,7 +207,7 @@ def _tracked(tracker: Tracker, index: int) -> Arrays:
 def _backwards(
     span: Span,
     info: VideoInfo,
-    network: FlowSegmenter,
+    networks: Networks,
     said: "Placed",
     last: int | None,
     state: Mapping[str, NDArray[Any]],
@@ -209,7 +217,7 @@ def _backwards(
     last: the frame that another run has come to, and `state` what it left.
     """
     first = min(said.places)
-    tracker, motion = Tracker(), MotionWindow(network)
+    tracker, motion = Tracker(networks.looks), MotionWindow(networks.motion)
     if last is not None:
         (tracker.state,) = _parts(state, "tracker")
     come = first + 1 if last is None else last

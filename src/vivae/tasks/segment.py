@@ -23,11 +23,11 @@ from vivae.media.cutout import open_cutout
 from vivae.media.indexed import decode_indexed, palette
 from vivae.media.kept import Kept, file_mark
 from vivae.tasks.common import expected_frames
-from vivae.tasks.labelling import Labels, Span, moving_objects, pointed_objects, still_camera
+from vivae.tasks.labelling import Labels, Networks, Span, moving_objects, pointed_objects, still_camera
 from vivae.tasks.labels_kept import KeptLabels, Work
 from vivae.tasks.prompts import Prompt, first_mask, parse_box, parse_mask, parse_point
 from vivae.tasks.tracks import TrackWriter
-from vivae.vae.zoo import load_segmenter
+from vivae.vae.zoo import load_model, load_segmenter
 
 __all__ = ["first_mask", "segment"]
 
@@ -141,7 +141,9 @@ def _work(
         return partial(still_camera, span), "still"
     network = load_segmenter(model, device=device)
     if prompts:
-        return partial(pointed_objects, span, info, network, prompts), f"pointed {network.hash}"
+        networks = Networks(network, load_model())
+        method = f"pointed {network.hash} {networks.looks.hash}"
+        return partial(pointed_objects, span, info, networks, prompts), method
     return partial(moving_objects, span, info, network), f"moving {network.hash}"
 
 
