@@ -98,7 +98,7 @@ def moving_objects(
     times: list[Fraction] = []
 
     def views() -> Iterator[View]:
-        for view, time in _views(with_cuts(span.frames()), network):
+        for view, time in _views(with_cuts(span.frames()), network, odds=True):
             times.append(time)
             yield view
 
@@ -164,8 +164,10 @@ def _backwards(
     yield from told(motion.finish())
 
 
-def _views(frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter) -> Iterator[tuple[View, Fraction]]:
-    """Views with their times."""
+def _views(
+    frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter, *, odds: bool = False
+) -> Iterator[tuple[View, Fraction]]:
+    """Views, with log odds or without, and their times."""
     times: list[Fraction] = []
 
     def pictures() -> Iterator[tuple[Picture, bool]]:
@@ -173,7 +175,7 @@ def _views(frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter) -> Iter
             times.append(frame.time)
             yield picture_of(frame.planes), begins
 
-    for view in MotionWindow(network).run(pictures()):
+    for view in MotionWindow(network, odds=odds).run(pictures()):
         yield view, times.pop(0)
 
 

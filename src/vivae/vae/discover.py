@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.vae.moving import View
-from vivae.vae.outline import heaviest, largest, redrawn
+from vivae.vae.outline import largest, redrawn
 from vivae.vae.pixel_classifier import COARSER, FourierFeatures, PixelClassifier, pixel_signs
+from vivae.vae.strands import Strands, heaviest
 
 Field = NDArray[Any]
 """float32 (h, w)."""
@@ -40,7 +41,9 @@ class DiscovererSettings:
     sure: float = 3.0
     """The most log odds that one side has."""
     share: float = 0.5
-    """Of the heaviest part's sum of log odds, below which a part is no object."""
+    """Of the heaviest part's weight in a frame, below which a part is no object."""
+    strand: float = 0.3
+    """The same over the shot, for parts that are tied together along the flow."""
     crumbs: float = 0.3
     """Of the largest part's area, below which what the colours cut off is dropped."""
 
@@ -52,6 +55,7 @@ class Discoverer:
         self.settings = settings or DiscovererSettings()
         self._features = FourierFeatures()
         self._before: Field | None = None
+        self._strands = Strands(self.settings.strand)
 
     def run(self, views: Iterator[View]) -> Iterator[tuple[Field, bool]]:
         """For each view the likelihood, and whether a shot begins with it."""
@@ -68,7 +72,8 @@ class Discoverer:
         setting = self.settings
         if views[0].back is None:
             self._before = None
-        odds = [_odds(view.moving, setting.sure) for view in views]
+            self._strands.restart()
+        odds = [_odds(view, setting.sure) for view in views]
         steady = self._steady(odds, views)
         classifier = PixelClassifier()
         for count, (view, belief) in enumerate(zip(views, steady, strict=True)):
@@ -85,13 +90,13 @@ class Discoverer:
             )
         beliefs = self._steady(added, views)
         self._before = beliefs[-1]
-        for view, belief in zip(views, beliefs, strict=True):
-            soft = cv2.GaussianBlur(belief, (0, 0), setting.smooth)
-            found = redrawn(view.picture, heaviest(soft, setting.share))
+        soft = [cv2.GaussianBlur(belief, (0, 0), setting.smooth) for belief in beliefs]
+        for view, belief in zip(views, self._strands.prune(soft, [v.back for v in views]), strict=True):
+            found = redrawn(view.picture, heaviest(belief, setting.share))
             yield largest(found, setting.crumbs).astype(np.float32), view.back is None
 
     def _told(self, view: View) -> Field:
-        return self._features(pixel_signs(view.picture, view.moving))
+        return self._features(pixel_signs(view.picture, 1 / (1 + np.exp(-_odds(view, self.settings.sure)))))
 
     def _steady(self, odds: Sequence[Field], views: Sequence[View]) -> list[Field]:
         """Log odds carried along the flow, forwards and backwards, and added."""
@@ -111,9 +116,9 @@ class Discoverer:
         return result[::-1]
 
 
-def _odds(likely: Field, limit: float) -> Field:
-    even = np.clip(likely, 1e-3, 1 - 1e-3)
-    return np.clip(np.log(even / (1 - even)), -limit, limit)
+def _odds(view: View, limit: float) -> Field:
+    assert view.odds is not None, "the views hold no log odds"
+    return np.clip(view.odds, -limit, limit)
 
 
 def _fetched(field: Field, back: Field) -> Field:
