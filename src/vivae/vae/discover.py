@@ -32,13 +32,13 @@ class DiscovererSettings:
 
     motion: float = 1.0
     """Weight of the motion's log odds."""
-    appearance: float = 1.0
+    appearance: float = 2.0
     """Weight of the classifier."""
     steady: float = 0.7
     """Share of the frame before's log odds, moved, in those of a frame; the same backwards."""
     smooth: float = 1.5
     """Deviation, in pixels, of the blur of the log odds."""
-    sure: float = 3.0
+    sure: float = 2.0
     """The most log odds that one side has."""
     share: float = 0.5
     """Of the heaviest part's weight in a frame, below which a part is no object."""

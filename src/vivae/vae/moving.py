@@ -97,7 +97,8 @@ def _told(
 ) -> tuple[Field, dict[int, Field]]:
     """float32 (h, w), q that a pixel is not the camera's, and the camera's motion (h, w, 2) by gap.
 
-    Where nothing is known q is 0. Flow towards frames beyond the ends is made of what there is, as if all moved on evenly.
+    Where nothing is known q is 0. Flow towards frames beyond the ends is made of what there is, as if all moved on
+    evenly.
     """
     height, width = picture.shape[:2]
     if not found or min(height, width) < 2 ** (len(network.down) + 2):

@@ -1,7 +1,7 @@
 """What the camera's motion leaves unexplained of a picture: the second witness, beside flow, of what moves by itself.
 
-Flow is a guess where nothing can be told apart, as in the sky or on sand, and it spills over the edges of what moves. The
-pictures themselves are not fooled: where the frames around, moved as the camera moved, look like this one, nothing
+Flow is a guess where nothing can be told apart, as in the sky or on sand, and it spills over the edges of what moves.
+The pictures themselves are not fooled: where the frames around, moved as the camera moved, look like this one, nothing
 speaks for an object; where they do not, something does (the residual of registration: Irani, Rousso and Peleg, IJCV
 1994). What an object covers in one direction of time it has not yet reached in the other, so the better fit counts.
 """
@@ -29,8 +29,8 @@ LEAST = 0.01
 """... which is taken to be no surer than this, ..."""
 DIFFERENCE = 1.0
 """... and that of the logarithm of each distance's difference, in levels of 255; ..."""
-NOTHING = -5.0
-"""... the log odds where q is even and the camera explains all. All chosen on five DAVIS sequences, see the lab notes."""
+NOTHING = -4.5
+"""... the log odds where q is even and the camera explains all. Chosen on five DAVIS sequences, see the lab notes."""
 
 
 def unexplained(pictures: Sequence[Picture], place: int, camera: dict[int, Field]) -> list[Field]:
