@@ -278,7 +278,7 @@ def _tables(result: Record) -> str:
             ("all", (*REPORTED, *CHOSEN)),
         ):
             some = {name: rows[name] for name in names if name in rows}
-            if some and (title != "all" or len(some) > len(REPORTED)):
+            if some and (title != "all" or set(some) - set(REPORTED)):
                 parts.append(
                     f"## {what}, {title}\n\n"
                     + bench.markdown_table(["sequence", *ways], some, [digits] * len(ways))
