@@ -109,6 +109,18 @@ def test_where_the_camera_explains_a_picture_nothing_moves():
     assert all((a >= b - 1e-3).all() for a, b in zip(first, differences, strict=True))
 
 
+def test_noise_is_no_motion():
+    still = moving_square(0)[0]
+    rng = np.random.default_rng(7)
+    noisy = [np.clip(still + rng.normal(0, 25, still.shape), 0, 255).astype(np.uint8) for _ in range(7)]
+    camera = {gap: np.zeros((120, 160, 2), np.float32) for gap in GAPS}
+    # Flow that does not know: only the pictures speak.
+    odds = moving_odds(np.full((120, 160), 0.4, np.float32), unexplained(noisy, 3, camera))
+    clean = moving_odds(np.full((120, 160), 0.4, np.float32), unexplained([still] * 7, 3, camera))
+    assert (clean < -3).all()
+    assert odds.mean() < 0.5
+
+
 def test_views_hold_log_odds_where_asked_for():
     network = FlowSegmenter(SegmenterConfig(widths=(4, 6), depths=(1, 1))).eval()
     pictures = [(moving_square(index)[0], index == 0) for index in range(5)]

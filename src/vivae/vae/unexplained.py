@@ -29,6 +29,8 @@ LEAST = 0.01
 """... which is taken to be no surer than this, ..."""
 DIFFERENCE = 1.0
 """... and that of the logarithm of each distance's difference, in levels of 255; ..."""
+MOST = 10.0
+"""Levels that half of a frame may differ by: what is more comes of noise, and all differences shrink with it."""
 NOTHING = -4.5
 """... the log odds where q is even and the camera explains all. Chosen on five DAVIS sequences, see the lab notes."""
 
@@ -63,7 +65,8 @@ def moving_odds(q: Field, differences: Sequence[Field]) -> Field:
         share = DIFFERENCE * len({abs(gap) for gap in GAPS}) / len(differences)
         odds = odds + NOTHING
         for difference in differences:
-            odds = odds + share * np.log1p(difference)
+            usual = max(MOST, float(np.median(difference)))
+            odds = odds + share * np.log1p(difference * (MOST / usual))
     return np.asarray(odds, np.float32)
 
 
