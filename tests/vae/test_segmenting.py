@@ -11,6 +11,8 @@ from vivae.vae.moving import MotionWindow, what_moves
 from vivae.vae.parametric import camera_motion, fit_motion, quadratic_terms
 from vivae.vae.pixel_classifier import FourierFeatures, PixelClassifier, pixel_signs
 from vivae.vae.segmenter import FINEST, GAPS, FlowSegmenter, SegmenterConfig, flow_signs
+from vivae.vae.strands import Strands, heaviest
+from vivae.vae.unexplained import moving_odds, unexplained
 from vivae.vae.zoo import list_models, load_any, load_segmenter
 
 
@@ -83,6 +85,94 @@ def test_views_are_the_same_however_long_the_clip():
     assert all(np.array_equal(a.moving, b.moving) for a, b in zip(whole[:4], part[:4], strict=True))
     assert whole[0].back is None
     assert whole[1].back is not None
+
+
+def test_where_the_camera_explains_a_picture_nothing_moves():
+    pictures = [moving_square(index)[0] for index in range(7)]
+    true = moving_square(3)[1]
+    # The camera pans by two pixels a frame.
+    camera = {gap: np.full((120, 160, 2), (-2.0 * gap, 0), np.float32) for gap in GAPS}
+    differences = unexplained(pictures, 3, camera)
+    assert len(differences) == 2
+    inner = slice(10, -10)
+    for difference in differences:
+        left, moved = difference[inner, inner], true[inner, inner]
+        assert left[moved].mean() > 5 * np.median(left[~moved])
+    # Flow that is sure of everything is not believed where nothing is left to explain.
+    odds = moving_odds(np.full((120, 160), 0.9, np.float32), differences)[inner, inner]
+    moved = true[inner, inner]
+    assert (odds > 0)[moved].mean() > 0.9
+    assert (odds > 0)[~moved].mean() < 0.2
+    # In a first frame, half of the others are missing: the rest says the same.
+    first = unexplained(pictures[3:], 0, camera)
+    assert len(first) == 2
+    assert all((a >= b - 1e-3).all() for a, b in zip(first, differences, strict=True))
+
+
+def test_noise_is_no_motion():
+    still = moving_square(0)[0]
+    rng = np.random.default_rng(7)
+    noisy = [np.clip(still + rng.normal(0, 25, still.shape), 0, 255).astype(np.uint8) for _ in range(7)]
+    camera = {gap: np.zeros((120, 160, 2), np.float32) for gap in GAPS}
+    # Flow that does not know: only the pictures speak.
+    odds = moving_odds(np.full((120, 160), 0.4, np.float32), unexplained(noisy, 3, camera))
+    clean = moving_odds(np.full((120, 160), 0.4, np.float32), unexplained([still] * 7, 3, camera))
+    assert (clean < -3).all()
+    assert odds.mean() < 0.5
+
+
+def test_views_hold_log_odds_where_asked_for():
+    network = FlowSegmenter(SegmenterConfig(widths=(4, 6), depths=(1, 1))).eval()
+    pictures = [(moving_square(index)[0], index == 0) for index in range(5)]
+    assert all(view.odds is None for view in MotionWindow(network).run(pictures))
+    for view in MotionWindow(network, odds=True).run(pictures):
+        assert view.odds.shape == view.moving.shape
+        assert np.isfinite(view.odds).all()
+    (alone,) = MotionWindow(network, odds=True).run(pictures[:1])
+    assert (alone.odds < 0).all()
+
+
+def blobs(*boxes):
+    odds = np.full((60, 90), -3, np.float32)
+    for top, left, height, width, value in boxes:
+        odds[top : top + height, left : left + width] = value
+    return odds
+
+
+def test_what_weighs_little_over_the_shot_is_no_object():
+    still = [None] + [np.zeros((60, 90, 2), np.float32)] * 5
+    lasting, flash = (20, 20, 10, 10, 2.0), (20, 60, 14, 14, 3.0)
+    odds = [blobs(lasting, flash) if index == 2 else blobs(lasting) for index in range(6)]
+    found = Strands(0.5).prune(odds, still)
+    assert all((field[20:30, 20:30] > 0).all() for field in found)
+    assert (found[2][20:34, 60:74] < 0).all()
+    # By itself the flash is the heavier one.
+    assert heaviest(odds[2], 0.9)[25, 65]
+    assert not heaviest(odds[2], 0.9)[25, 25]
+
+
+def test_weights_outlast_a_window_but_not_a_cut():
+    still = [np.zeros((60, 90, 2), np.float32)] * 4
+    lasting, newer = (20, 20, 10, 10, 2.0), (20, 60, 12, 12, 2.0)
+    strands = Strands(0.5)
+    strands.prune([blobs(lasting)] * 12, [None, *still, *still, *still[:3]])
+    (found,) = strands.prune([blobs(lasting, newer)], still[:1])
+    assert found[25, 25] > 0
+    assert found[25, 65] < 0
+    strands.restart()
+    (found,) = strands.prune([blobs(lasting, newer)], [None])
+    assert found[25, 25] > 0
+    assert found[25, 65] > 0
+
+
+def test_what_runs_along_the_border_weighs_less():
+    sky, thing = (0, 0, 8, 90, 3.0), (30, 40, 14, 14, 3.0)
+    mask = heaviest(blobs(sky, thing), 0.5)
+    assert mask[35, 45]
+    assert not mask[:8].any()
+    # Where there is nothing else, it is what there is.
+    assert heaviest(blobs(sky), 0.5)[:8].all()
+    assert not heaviest(blobs(), 0.5).any()
 
 
 def test_segmenters_are_listed_and_loaded():

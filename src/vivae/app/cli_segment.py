@@ -102,6 +102,10 @@ def bench_segment(
     clips: Annotated[
         list[str] | None, typer.Option("--clip", help="Only this sequence; may be repeated. [default: all]")
     ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="auto, prompted, peers or still; may be repeated. [default: all]"),
+    ] = None,
     frames: Annotated[
         int | None, typer.Option("--frames", min=4, help="Of each DAVIS sequence, the first. [default: all]")
     ] = None,
@@ -121,6 +125,7 @@ def bench_segment(
                 frames=frames,
                 threads=threads,
                 clips=clips or (),
+                parts=parts or (),
                 progress=session.share_progress(),
             )
         )

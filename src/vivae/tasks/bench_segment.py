@@ -36,8 +36,11 @@ VERSION = 2
 CHOSEN = ("bmx-trees", "cows", "dog", "drift-chicane", "horsejump-high")
 """Sequences that settings were chosen on."""
 REPORTED = ("blackswan", "breakdance", "car-shadow", "libby", "paragliding-launch")
-MODES = ("auto", "mask", "box", "point")
 PEERS = ("first mask warped by DIS", "GrabCut around the warped mask")
+PARTS = {"auto": ("auto",), "prompted": ("mask", "box", "point"), "peers": PEERS}
+"""What is measured together on a DAVIS sequence."""
+STILL = "still"
+"""The part that is measured on `highway`."""
 Mask = NDArray[np.bool_]
 
 
@@ -49,15 +52,24 @@ def bench_segment(
     frames: int | None = None,
     threads: int = 2,
     clips: Sequence[str] = (),
+    parts: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> Record:
     """Measure all modes on `data/segment`; raw figures and tables go to the folder `dst`.
 
     frames: of each DAVIS sequence, the first ones; all without. clips: names of DAVIS sequences, or "highway"; all
-    without. What an earlier run with the same settings has left there is kept. Raises InputError for what is missing.
+    without. parts: of "auto", "prompted", "peers" (on DAVIS) and "still" (on highway); all without. What an earlier run
+    with the same settings has left there is kept. Raises InputError for what is missing.
     """
     root, folder = Path(data) / "segment", Path(dst)
-    names = list(clips) or [*REPORTED, *CHOSEN, "highway"]
+    wanted = list(parts) or [*PARTS, STILL]
+    for part in wanted:
+        if part not in (*PARTS, STILL):
+            raise InputError(f"there is no part '{part}': choose from {', '.join((*PARTS, STILL))}")
+    names = list(clips) or [
+        *((*REPORTED, *CHOSEN) if set(wanted) & set(PARTS) else ()),
+        *(("highway",) if STILL in wanted else ()),
+    ]
     for name in names:
         if name not in (*REPORTED, *CHOSEN, "highway"):
             raise InputError(
@@ -75,10 +87,15 @@ def bench_segment(
     found: dict[str, Record] = {}
     for number, name in enumerate(names):
         progress(name, number / len(names))
-        measure: Callable[[], Record] = (
-            partial(_highway, root) if name == "highway" else partial(_davis, root, name, network, frames)
-        )
-        found[name] = records.get(name, _video(root, name), measure)
+        if name == "highway":
+            found[name] = records.get(name, _video(root, name), partial(_highway, root))
+            continue
+        ways: Record = {}
+        for part in filter(wanted.__contains__, PARTS):
+            measure = partial(_davis, root, name, network, frames, part)
+            found[name] = records.get(f"{part}-{name}", _video(root, name), measure)
+            ways |= found[name]["ways"]
+            found[name] = found[name] | {"ways": ways}
     progress("done", 1.0)
     result: Record = {"bench": "segment", "environment": bench.environment(threads), "points": found}
     bench.write_json(folder / "results.json", result)
@@ -98,13 +115,14 @@ class _Sequence:
     """That the views took."""
 
 
-def _load(root: Path, name: str, network: FlowSegmenter, frames: int | None) -> _Sequence:
+def _load(root: Path, name: str, network: FlowSegmenter, frames: int | None, odds: bool) -> _Sequence:
     with open_video(_video(root, name)) as reader:
         pictures = [picture_of(frame.planes) for frame in islice(reader, frames)]
     paths = sorted((root / "davis" / f"{name}_masks").glob("*.png"))
     truth = [_read(path) > 0 for path in paths[: len(pictures)]]
     begun = time.perf_counter()
-    views = list(MotionWindow(network).run((picture, not index) for index, picture in enumerate(pictures)))
+    window = MotionWindow(network, odds=odds)
+    views = list(window.run((picture, not index) for index, picture in enumerate(pictures)))
     return _Sequence(views, truth, time.perf_counter() - begun)
 
 
@@ -115,8 +133,9 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture, np.uint8)
 
 
-def _davis(root: Path, name: str, network: FlowSegmenter, frames: int | None) -> Record:
-    sequence = _load(root, name, network, frames)
+def _davis(root: Path, name: str, network: FlowSegmenter, frames: int | None, part: str) -> Record:
+    sequence = _load(root, name, network, frames, odds=part == "auto")
+    views = sequence.views
     height, width = sequence.truth[0].shape
     first = sequence.truth[0]
     rows, columns = np.nonzero(first)
@@ -125,22 +144,22 @@ def _davis(root: Path, name: str, network: FlowSegmenter, frames: int | None) ->
     )  # fmt: skip
     depth = cv2.distanceTransform(first.astype(np.uint8), cv2.DIST_L2, 5)
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    small = sequence.views[0].picture.shape
+    small = views[0].picture.shape
     begin = cv2.resize(first.astype(np.float32), (small[1], small[0]), interpolation=cv2.INTER_AREA)
     scale = small[1] / width, small[0] / height
     ways: dict[str, Callable[[], Iterator[Any]]] = {
-        "auto": lambda: (likely for likely, _ in Discoverer().run(iter(sequence.views))),
-        "mask": lambda: _followed(sequence.views, begin),
-        "box": lambda: _hinted(sequence.views, Hints(box=box).scaled(*scale)),
-        "point": lambda: _hinted(sequence.views, Hints([(float(x), float(y))]).scaled(*scale)),
-        PEERS[0]: lambda: _warped(sequence.views, begin),
-        PEERS[1]: lambda: _cut(sequence.views, begin),
+        "auto": lambda: (likely for likely, _ in Discoverer().run(iter(views))),
+        "mask": lambda: _followed(views, begin),
+        "box": lambda: _hinted(views, Hints(box=box).scaled(*scale)),
+        "point": lambda: _hinted(views, Hints([(float(x), float(y))]).scaled(*scale)),
+        PEERS[0]: lambda: _warped(views, begin),
+        PEERS[1]: lambda: _cut(views, begin),
     }
     figures: Record = {}
-    for way, run in ways.items():
+    for way in PARTS[part]:
         overlaps, edges = [], []
         taken = sequence.seconds
-        results = run()
+        results = ways[way]()
         for index, true in enumerate(sequence.truth):
             begun = time.perf_counter()
             found = labels_of({1: next(results)}, width, height) > 0
@@ -244,7 +263,8 @@ def _subtracted(subtractor: Any, planes: Planes) -> Mask:
 def _tables(result: Record) -> str:
     points = result["points"]
     parts = []
-    ways = [*MODES, *PEERS]
+    told = [point["ways"] for name, point in points.items() if name != "highway"]
+    ways = [way for part in PARTS.values() for way in part if all(way in some for some in told)]
     for what, digits in (("J", 1), ("F", 1), ("fps", 1)):
         rows = {
             name: [points[name]["ways"][way][what] for way in ways]
@@ -258,7 +278,7 @@ def _tables(result: Record) -> str:
             ("all", (*REPORTED, *CHOSEN)),
         ):
             some = {name: rows[name] for name in names if name in rows}
-            if some and (title != "all" or len(some) > len(REPORTED)):
+            if some and (title != "all" or set(some) - set(REPORTED)):
                 parts.append(
                     f"## {what}, {title}\n\n"
                     + bench.markdown_table(["sequence", *ways], some, [digits] * len(ways))

@@ -123,18 +123,6 @@ def still_camera(span: Span, done: Done = NOTHING_DONE) -> Iterator[Labelled]:
         yield Labelled(index, frame.time, labels, state)
 
 
-class _Discoverer(Discoverer):
-    """One that goes on where another has finished a window."""
-
-    @property
-    def state(self) -> Arrays:
-        return {} if self._before is None else {"before": self._before}
-
-    @state.setter
-    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        self._before = state.get("before")
-
-
 def moving_objects(
     span: Span, info: VideoInfo, network: FlowSegmenter, done: Done = NOTHING_DONE
 ) -> Iterator[Labelled]:
@@ -144,12 +132,12 @@ def moving_objects(
 
     def views() -> Iterator[View]:
         nonlocal ended
-        for view, time in _views(with_cuts(span.frames()), network, done.frames):
+        for view, time in _views(with_cuts(span.frames()), network, done.frames, odds=True):
             times.append(time)
             yield view
         ended = True
 
-    discoverer, identities = _Discoverer(), Identities()
+    discoverer, identities = Discoverer(), Identities()
     if done.frames:
         discoverer.state, identities.state = _parts(done.state, "discoverer", "identities")
 
@@ -252,9 +240,9 @@ def _backwards(
 
 
 def _views(
-    frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter, begin: int = 0
+    frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter, begin: int = 0, *, odds: bool = False
 ) -> Iterator[tuple[View, Fraction]]:
-    """Views with their times, from frame `begin` on."""
+    """Views, with log odds or without, and their times, from frame `begin` on."""
     times: list[Fraction] = []
     # What lies before is looked at for its motion.
     earliest = max(0, begin - REACH)
@@ -264,7 +252,7 @@ def _views(
             times.append(frame.time)
             yield picture_of(frame.planes), begins
 
-    for index, view in enumerate(MotionWindow(network).run(pictures()), earliest):
+    for index, view in enumerate(MotionWindow(network, odds=odds).run(pictures()), earliest):
         time = times.pop(0)
         if index >= begin:
             yield view, time

@@ -6,7 +6,7 @@ added as log odds. Of what is left the parts that weigh much beside the heaviest
 colours of the frame decide (GrabCut).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.vae.moving import View
-from vivae.vae.outline import heaviest, largest, redrawn
+from vivae.vae.outline import largest, redrawn
 from vivae.vae.pixel_classifier import COARSER, FourierFeatures, PixelClassifier, pixel_signs
+from vivae.vae.strands import Strands, heaviest
 
 Field = NDArray[Any]
 """float32 (h, w)."""
@@ -31,16 +32,18 @@ class DiscovererSettings:
 
     motion: float = 1.0
     """Weight of the motion's log odds."""
-    appearance: float = 1.0
+    appearance: float = 2.0
     """Weight of the classifier."""
     steady: float = 0.7
     """Share of the frame before's log odds, moved, in those of a frame; the same backwards."""
     smooth: float = 1.5
     """Deviation, in pixels, of the blur of the log odds."""
-    sure: float = 3.0
+    sure: float = 2.0
     """The most log odds that one side has."""
     share: float = 0.5
-    """Of the heaviest part's sum of log odds, below which a part is no object."""
+    """Of the heaviest part's weight in a frame, below which a part is no object."""
+    strand: float = 0.3
+    """The same over the shot, for parts that are tied together along the flow."""
     crumbs: float = 0.3
     """Of the largest part's area, below which what the colours cut off is dropped."""
 
@@ -52,6 +55,18 @@ class Discoverer:
         self.settings = settings or DiscovererSettings()
         self._features = FourierFeatures()
         self._before: Field | None = None
+        self._strands = Strands(self.settings.strand)
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What is remembered where a window has ended, by name: for another one to go on as this one would."""
+        before = {} if self._before is None else {"before": self._before}
+        return before | self._strands.state
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._before = state.get("before")
+        self._strands.state = state
 
     def run(self, views: Iterator[View]) -> Iterator[tuple[Field, bool]]:
         """For each view the likelihood, and whether a shot begins with it."""
@@ -68,7 +83,8 @@ class Discoverer:
         setting = self.settings
         if views[0].back is None:
             self._before = None
-        odds = [_odds(view.moving, setting.sure) for view in views]
+            self._strands.restart()
+        odds = [_odds(view, setting.sure) for view in views]
         steady = self._steady(odds, views)
         classifier = PixelClassifier()
         for count, (view, belief) in enumerate(zip(views, steady, strict=True)):
@@ -85,13 +101,13 @@ class Discoverer:
             )
         beliefs = self._steady(added, views)
         self._before = beliefs[-1]
-        for view, belief in zip(views, beliefs, strict=True):
-            soft = cv2.GaussianBlur(belief, (0, 0), setting.smooth)
-            found = redrawn(view.picture, heaviest(soft, setting.share))
+        soft = [cv2.GaussianBlur(belief, (0, 0), setting.smooth) for belief in beliefs]
+        for view, belief in zip(views, self._strands.prune(soft, [v.back for v in views]), strict=True):
+            found = redrawn(view.picture, heaviest(belief, setting.share))
             yield largest(found, setting.crumbs).astype(np.float32), view.back is None
 
     def _told(self, view: View) -> Field:
-        return self._features(pixel_signs(view.picture, view.moving))
+        return self._features(pixel_signs(view.picture, 1 / (1 + np.exp(-_odds(view, self.settings.sure)))))
 
     def _steady(self, odds: Sequence[Field], views: Sequence[View]) -> list[Field]:
         """Log odds carried along the flow, forwards and backwards, and added."""
@@ -111,9 +127,9 @@ class Discoverer:
         return result[::-1]
 
 
-def _odds(likely: Field, limit: float) -> Field:
-    even = np.clip(likely, 1e-3, 1 - 1e-3)
-    return np.clip(np.log(even / (1 - even)), -limit, limit)
+def _odds(view: View, limit: float) -> Field:
+    assert view.odds is not None, "the views hold no log odds"
+    return np.clip(view.odds, -limit, limit)
 
 
 def _fetched(field: Field, back: Field) -> Field:

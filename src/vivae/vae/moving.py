@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vivae.vae.motion import Motion
 from vivae.vae.segmenter import FINEST, GAPS, FlowSegmenter, flow_signs
+from vivae.vae.unexplained import moving_odds, unexplained
 
 Picture = NDArray[np.uint8]
 Field = NDArray[Any]
@@ -28,13 +29,18 @@ class View:
     """float32 (h, w, 2): where each pixel was in the frame before; None where a shot begins."""
     moving: Field
     """float32 (h, w): probability of moving by itself."""
+    odds: Field | None = None
+    """float32 (h, w): log odds of it, with what the camera leaves unexplained of the picture; where asked for."""
 
 
 class MotionWindow:
-    """Pictures of one size in, views out. Holds seven frames."""
+    """Pictures of one size in, views out. Holds seven frames.
 
-    def __init__(self, network: FlowSegmenter) -> None:
-        self._network, self._motion = network, Motion(finest=FINEST)
+    odds: whether views hold log odds.
+    """
+
+    def __init__(self, network: FlowSegmenter, *, odds: bool = False) -> None:
+        self._network, self._motion, self._odds = network, Motion(finest=FINEST), odds
         self._held: list[Picture] = []
         self._next = 0
         """Place in `_held` of the first picture whose view has not been given."""
@@ -66,12 +72,14 @@ class MotionWindow:
 
     def _view(self, place: int) -> View:
         flows = flows_around(self._held, place, self._motion)
-        return View(self._held[place], flows.get(-1), moving_by(self._network, self._held[place], flows))
+        moving, camera = _told(self._network, self._held[place], flows)
+        odds = moving_odds(moving, unexplained(self._held, place, camera)) if self._odds else None
+        return View(self._held[place], flows.get(-1), moving, odds)
 
 
 def what_moves(network: FlowSegmenter, pictures: list[Picture], place: int, motion: Motion) -> Field:
     """float32 (h, w): how likely each pixel of `pictures[place]` moves by itself; a single picture tells nothing: 0."""
-    return moving_by(network, pictures[place], flows_around(pictures, place, motion))
+    return _told(network, pictures[place], flows_around(pictures, place, motion))[0]
 
 
 def flows_around(pictures: list[Picture], place: int, motion: Motion) -> dict[int, Field]:
@@ -84,14 +92,17 @@ def flows_around(pictures: list[Picture], place: int, motion: Motion) -> dict[in
     }
 
 
-def moving_by(network: FlowSegmenter, picture: Picture, found: dict[int, Field]) -> Field:
-    """float32 (h, w): q that a pixel is not the camera's; 0 where nothing is known.
+def _told(
+    network: FlowSegmenter, picture: Picture, found: dict[int, Field]
+) -> tuple[Field, dict[int, Field]]:
+    """float32 (h, w), q that a pixel is not the camera's, and the camera's motion (h, w, 2) by gap.
 
-    Flow towards frames beyond the ends is made of what there is, as if all moved on evenly.
+    Where nothing is known q is 0. Flow towards frames beyond the ends is made of what there is, as if all moved on
+    evenly.
     """
     height, width = picture.shape[:2]
     if not found or min(height, width) < 2 ** (len(network.down) + 2):
-        return np.zeros((height, width), np.float32)
+        return np.zeros((height, width), np.float32), {}
     flows = []
     for gap in GAPS:
         near = min(found, key=partial(_unlike, gap))
@@ -99,7 +110,11 @@ def moving_by(network: FlowSegmenter, picture: Picture, found: dict[int, Field])
     signs = flow_signs(flows)
     with torch.inference_mode():
         q = network(torch.from_numpy(signs.inputs)[None]).softmax(1)[0]
-    return cv2.resize(1 - q[0].numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+    moving = cv2.resize(1 - q[0].numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+    return moving, {
+        gap: cv2.resize(steps, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(gap)
+        for gap, steps in zip(GAPS, signs.camera, strict=True)
+    }
 
 
 def _unlike(gap: int, other: int) -> tuple[int, bool]:

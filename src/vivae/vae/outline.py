@@ -158,17 +158,6 @@ def redrawn(picture: Picture, mask: Mask, band: int = BAND) -> Mask:
     return (trimap & 1) > 0
 
 
-def heaviest(odds: Field, share: float) -> Mask:
-    """Of the connected parts where log odds are above 0 those whose sum is at least `share` of the largest sum."""
-    mask = odds > 0
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    if count < 2:
-        return mask
-    sums = np.bincount(labels.ravel(), np.maximum(odds, 0).ravel())
-    sums[0] = 0
-    return (sums >= share * sums.max())[labels] & mask
-
-
 def largest(mask: Mask, share: float = 0.2) -> Mask:
     """The largest connected part, and those of at least `share` of its area."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))

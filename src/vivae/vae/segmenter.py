@@ -92,6 +92,8 @@ class Signs(NamedTuple):
     """(2, h, w): mean motion a frame, in pixels of the flow, without the camera's."""
     scale: float
     """Pixels a frame: how exact the camera's motion is."""
+    camera: NDArray[np.float32]
+    """(len(GAPS), h, w, 2): the camera's motion a frame, in pixels of the flow, by each of the gaps."""
 
 
 def flow_signs(flows: Sequence[NDArray[np.float32]]) -> Signs:
@@ -125,4 +127,5 @@ def flow_signs(flows: Sequence[NDArray[np.float32]]) -> Signs:
         np.ascontiguousarray(inputs, np.float32),
         np.ascontiguousarray(rest[near].mean(0).transpose(2, 0, 1), np.float32),
         scale,
+        camera,
     )
