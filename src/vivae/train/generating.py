@@ -149,9 +149,17 @@ def _lesson(recipe: GeneratorRecipe, windows: list[Drawn]) -> GenerateLesson:
     generator = new_generator(recipe.model)
     if recipe.start_from is not None:
         start = load_generator(recipe.start_from)
-        if start.config.model_dump(exclude={"name"}) != recipe.model.model_dump(exclude={"name"}):
+        apart = {"name", "states"}  # a state space can be taught to what has none
+        if start.config.model_dump(exclude=apart) != recipe.model.model_dump(exclude=apart):
             raise InputError(
                 f"{recipe.start_from} has another shape than the recipe's model: use its settings"
             )
-        generator.load_state_dict(start.state_dict())
+        own = generator.state_dict()
+        same = start.config.states == recipe.model.states
+        taken = {
+            name: value
+            for name, value in start.state_dict().items()
+            if same or not name.startswith("states.")
+        }
+        generator.load_state_dict(own | taken)
     return GenerateLesson(recipe, generator, windows)
