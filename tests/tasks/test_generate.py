@@ -106,7 +106,12 @@ def test_what_only_a_flow_can_do_is_told(tmp_path, bikes):
     model = tmp_path / "alone.safetensors"
     model.write_bytes(serialise(made))
     assert generate(tmp_path / "new.y4m", model=model, frames=5)["new_frames"] == 5
-    for wish in ({"prior": "flow"}, {"between": (bikes, bikes)}, {"traverse": 2}, {"interpolate": ("1", "2")}):
+    for wish in (
+        {"prior": "flow"},
+        {"between": (bikes, bikes)},
+        {"traverse": 2},
+        {"interpolate": ("1", "2")},
+    ):
         with pytest.raises(InputError, match="no flow"):
             generate(tmp_path / "x.y4m", model=model, **wish)
 

@@ -34,13 +34,12 @@ WINDOW = {
 ALL = {"things": THINGS, "window": WINDOW}
 
 
-def small(
-    kind: str, states: dict[str, int] | None = None, flow: dict[str, int] | None = FLOW
-) -> Generator:
+def small(kind: str, states: dict[str, int] | None = None, flow: dict[str, int] | None = FLOW) -> Generator:
     import torch
 
     torch.manual_seed(4)
     made = new_generator(GeneratorConfig.model_validate(ALL[kind] | {"states": states, "flow": flow})).eval()
-    for table in () if made.flow is None else made.flow.parameters():  # so that the prior is not the same for whatever it is shown
+    # So that the prior is not the same for whatever it is shown.
+    for table in () if made.flow is None else made.flow.parameters():
         torch.nn.init.normal_(table, std=0.2)
     return made

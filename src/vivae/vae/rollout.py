@@ -144,6 +144,7 @@ def streamed(
         raise ValueError(f"the model '{generator.config.name}' has no state space")
     batch, made = len(draws), 0
     tokens = [part.expand(batch, *part.shape[1:]) for part in start.given]
+    known = [mark.expand(batch, *mark.shape[1:]) for mark in start.known]
     seen = start.frames // generator.moment
     together, before, shown = generator.seen_at_once
     if seen < SEEN_MOVING and generator.flow is None:
@@ -152,9 +153,8 @@ def streamed(
             state = generator.states.go_on(state, noise_for(state, draws))
             held.append(generator.states.latent(state))
     else:
-        tracks = generator.tracks(tokens)[:, :, :seen]
+        tracks = generator.tracks(tokens, known)[:, :, :seen]
         if seen < SEEN_MOVING:
-            known = [mark.expand(batch, *mark.shape[1:]) for mark in start.known]
             tokens = generator.sample(generator.noise(draws), tokens, known, steps=steps)
             tracks = generator.tracks(tokens, known)
             part = generator.decode(tokens, known)[:, start.frames : start.frames + frames]

@@ -100,8 +100,8 @@ class StateSpace(nn.Module):
     def fit(self, tracks: Tensor) -> None:
         """Principal directions and the linear part of tracks (N, T, size), T at least 3, by least squares.
 
-        Without a network the linear part is drawn to the mean and the noise scaled until, in the long run, places spread
-        as far as in the tracks: a short clip is fitted too well to do so by itself.
+        Without a network the linear part is drawn to the mean and the noise scaled until, in the long run, places
+        spread as far as in the tracks: a short clip is fitted too well to do so by itself.
         """
         flat = tracks.flatten(0, -2).double()
         centre = flat.mean(0)
