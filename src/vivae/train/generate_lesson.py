@@ -17,6 +17,7 @@ from vivae.train.lesson import on_device
 from vivae.train.recipe import GenerateObjective, GeneratorRecipe
 from vivae.vae.flow import Tokens, draw_known, flow_loss
 from vivae.vae.generator import Generator, ThingsGenerator, WindowGenerator
+from vivae.vae.linear import LinearVAE
 from vivae.vae.things import CELL
 
 PLACE_SPREAD = 0.7
@@ -89,6 +90,8 @@ class GeneratorLoss(nn.Module):
     def _window(
         self, made: WindowGenerator, clips: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(made.vae, LinearVAE) and not made.vae.get_buffer("fitted"):
+            made.vae.fit(clips)
         mean, log_spread = made.vae.encode(clips)
         latent = _reparameterised(mean, log_spread, draws)
         decoded = made.vae.decode(latent)

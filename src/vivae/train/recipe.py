@@ -298,8 +298,8 @@ class GeneratorRecipe(CommonRecipe):
             raise ValueError("a stage 'prior' needs model.flow")
         if self.model.flow is None and (self.model.vae.kind == "things" or self.model.states is None):
             raise ValueError("only footage can do without a flow, and then needs model.states, of width 0")
-        if self.objective.adversarial and self.composed is not None:
-            raise ValueError("a critic is there for footage only: leave out objective.adversarial")
+        if self.objective.adversarial and self.model.vae.kind != "window":
+            raise ValueError("a critic is there for the VAE of windows only: leave out objective.adversarial")
         return self
 
 

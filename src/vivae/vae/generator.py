@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from vivae.vae.flow import FlowConfig, Kind, Known, TokenFlow, Tokens, noise_of, sample_tokens
+from vivae.vae.linear import LinearConfig, LinearVAE
 from vivae.vae.paths import find_places, refined, with_speeds, without_speeds
 from vivae.vae.states import StatesConfig, StateSpace
 from vivae.vae.things import ThingsConfig, ThingsVAE
@@ -32,7 +33,7 @@ class GeneratorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("generator", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")
-    vae: Annotated[ThingsConfig | WindowConfig, Field(discriminator="kind")] = WindowConfig()
+    vae: Annotated[ThingsConfig | WindowConfig | LinearConfig, Field(discriminator="kind")] = WindowConfig()
     flow: FlowConfig | None = FlowConfig()
     """The prior over whole windows; None where the state space does alone."""
     states: StatesConfig | None = None
@@ -323,13 +324,13 @@ class WindowGenerator(Generator):
     """Any footage; clips are packed frames (B, T, 24, h, w) in [0, 1]."""
 
     def __init__(self, config: GeneratorConfig):
-        assert isinstance(config.vae, WindowConfig)
+        assert not isinstance(config.vae, ThingsConfig)
         own = config.vae
         _, rows, columns = own.grid
         super().__init__(
             config, [Kind("place", own.grid, own.channels, timed=0)], moving=own.channels * rows * columns
         )
-        self.vae = WindowVAE(own)
+        self.vae = WindowVAE(own) if isinstance(own, WindowConfig) else LinearVAE(own)
 
     @property
     def unit(self) -> int:
@@ -360,7 +361,9 @@ class WindowGenerator(Generator):
 
     @property
     def seen_at_once(self) -> tuple[int, int, int]:
-        """A whole window, as its groups are decoded with sight of their neighbours."""
+        """A whole window, where its groups are decoded with sight of their neighbours."""
+        if isinstance(self.vae, LinearVAE):
+            return super().seen_at_once
         groups = self.vae.config.grid[0]
         inner = max(1, groups // 2)
         return groups, (groups - inner) // 2, inner

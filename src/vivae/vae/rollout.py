@@ -161,7 +161,8 @@ def streamed(
             made = part.shape[1]
             yield part
         state = generator.states.begin(tracks)
-        held = list(tracks.unbind(2))[tracks.shape[2] - before :]
+        moments = list(tracks.unbind(2))
+        held = ([moments[0]] * before + moments)[len(moments) :]
     first = before * generator.moment
     while made < frames:
         while len(held) < together:

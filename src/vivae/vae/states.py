@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 RIDGE = 4.0
 """Weight of the squares of the linear part beside the squared errors of all samples, in deviations."""
@@ -22,8 +21,8 @@ SCALE_LIMITS = (-8.0, 2.0)
 """Of the log of how much the noise differs from the linear part's own."""
 STEADY = 0.99
 """The most that one step of a linear state space may keep of what it was."""
-BALANCING = 20
-"""Rounds in which the noise of all directions is scaled."""
+DRAWN = [0.002 * count for count in range(501)]
+"""Shares of the way to the mean that steps may be drawn by: the least that does it is taken."""
 DOUBLINGS = 12
 SETTLING = 300
 """Steps after which a linear state space has forgotten where it began."""
@@ -45,6 +44,8 @@ class StatesConfig(BaseModel):
     """Numbers that the network remembers."""
     shaken: float = Field(0.003, ge=0, le=1)
     """Deviation of the places that are shown in training, in those of the latents: real ones will not be exact."""
+    displaced: float = Field(0.02, ge=0, le=1)
+    """The same of whole tracks: what a picture holds may lie beside its middle."""
 
 
 class State(NamedTuple):
@@ -100,8 +101,7 @@ class StateSpace(nn.Module):
     def fit(self, tracks: Tensor) -> None:
         """Principal directions and the linear part of tracks (N, T, size), T at least 3, by least squares.
 
-        Without a network the linear part is drawn to the mean and the noise scaled until, in the long run, places
-        spread as far as in the tracks: a short clip is fitted too well to do so by itself.
+        Without a network each direction goes its own way, and in the long run spreads as far as in the tracks.
         """
         flat = tracks.flatten(0, -2).double()
         centre = flat.mean(0)
@@ -113,12 +113,13 @@ class StateSpace(nn.Module):
         steps = place.diff(dim=-2) / pace
         known = torch.cat([place[..., 1:-1, :], steps[..., :-1, :]], -1).flatten(0, -2)
         aim = steps[..., 1:, :].flatten(0, -2)
-        even = RIDGE * torch.eye(2 * self.rank, dtype=torch.float64, device=known.device)
-        linear = torch.linalg.solve(known.T @ known + even, known.T @ aim)
-        noise = (aim - known @ linear).T.cov() + LEAST * even[: self.rank, : self.rank]
-        root = torch.linalg.cholesky(noise)
-        if not self.config.width:
-            linear, root = _steadied(linear, pace, root)
+        if self.config.width:
+            even = torch.eye(2 * self.rank, dtype=torch.float64, device=known.device)
+            linear = torch.linalg.solve(known.T @ known + RIDGE * even, known.T @ aim)
+            noise = (aim - known @ linear).T.cov() + LEAST * even[: self.rank, : self.rank]
+            root = torch.linalg.cholesky(noise)
+        else:
+            linear, root = _steadied(known, aim, pace)
         for name, value in {
             "centre": centre,
             "basis": basis,
@@ -134,7 +135,8 @@ class StateSpace(nn.Module):
         """Negative log likelihood of the steps of tracks (N, T, size), in nats a number, less a constant."""
         place = self._place(tracks)
         noise = torch.randn(place.shape, generator=draws, device=place.device)
-        place = place + self.config.shaken * noise
+        aside = torch.randn(place[..., :1, :].shape, generator=draws, device=place.device)
+        place = place + self.config.shaken * noise + self.config.displaced * aside
         steps = place.diff(dim=-2) / self.get_buffer("pace")
         memory = place.new_zeros(*place.shape[:-2], self.config.memory)
         losses = []
@@ -198,29 +200,32 @@ class StateSpace(nn.Module):
         return mean + more, scale.clamp(*SCALE_LIMITS), memory
 
 
-def _carried(linear: Tensor, pace: Tensor) -> Tensor:
-    """The matrix that carries (place, step), as a column, to the next."""
-    rank = len(pace)
-    step = linear.T
-    moved = pace[:, None] * step
-    moved = moved + F.pad(torch.eye(rank, dtype=step.dtype, device=step.device), (0, rank))
-    return torch.cat([moved, step])
+def _steadied(known: Tensor, aim: Tensor, pace: Tensor) -> tuple[Tensor, Tensor]:
+    """For each direction alone: least squares, drawn to the mean until stable, and noise for unit variance of places.
 
-
-def _steadied(linear: Tensor, pace: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Drawn to the mean until it is stable, and each direction's noise scaled until places have unit variance."""
+    Directions are uncorrelated; a short clip is fitted too well by what would join them, and then comes to rest.
+    """
     rank = len(pace)
-    home = torch.cat([torch.diag(1 / pace), torch.zeros_like(torch.diag(pace))])
-    shares = (linear - 0.01 * share * home for share in range(100))
-    keeps = (held for held in shares if torch.linalg.eigvals(_carried(held, pace)).abs().max() < STEADY)
-    linear = next(keeps, -home)  # at the last every place is forgotten at once
-    carried = _carried(linear, pace)
-    enters = torch.cat([torch.diag(pace), torch.eye(rank, dtype=pace.dtype, device=pace.device)])
-    for _ in range(BALANCING):
-        noise = enters @ root
-        varies = _settled(carried, noise @ noise.T).diagonal()[:rank]
-        root = root * varies.clamp(1e-2, 1e2).rsqrt()[:, None]
+    linear, root = known.new_zeros(2 * rank, rank), known.new_zeros(rank, rank)
+    for one in range(rank):
+        own = known[:, [one, rank + one]]
+        found = torch.linalg.solve(own.T @ own + RIDGE * torch.eye(2).to(own), own.T @ aim[:, one])
+        home = torch.stack([-1 / pace[one], torch.zeros_like(pace[one])])  # all forgotten at once
+        shares = (torch.lerp(found, home, share) for share in DRAWN)
+        held = next(kept for kept in shares if _radius(kept, pace[one]) < STEADY)
+        linear[[one, rank + one], one] = held
+        carried, enters = _carried(held, pace[one]), torch.stack([pace[one], torch.ones_like(pace[one])])
+        root[one, one] = _settled(carried, enters[:, None] * enters)[0, 0].rsqrt()
     return linear, root
+
+
+def _carried(linear: Tensor, pace: Tensor) -> Tensor:
+    """The matrix that carries a place and its last step, as a column, to the next."""
+    return torch.stack([torch.stack([1 + pace * linear[0], pace * linear[1]]), linear])
+
+
+def _radius(linear: Tensor, pace: Tensor) -> float:
+    return float(torch.linalg.eigvals(_carried(linear, pace)).abs().max())
 
 
 def _settled(carried: Tensor, added: Tensor) -> Tensor:
