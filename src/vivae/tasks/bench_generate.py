@@ -194,11 +194,12 @@ class _Bench:
 
     def rivals(self, progress: Progress) -> Record:
         """Other ways to learn the same clips, as large, taught as long."""
-        size = sum(part.numel() for part in self.made.parameters())
         found: Record = {}
         jobs = [(name, seed) for seed in range(self.seeds) for name in RIVALS]
         # Of the model itself only the finder of places matters here: it reads what the rivals make.
-        # Rivals are compared with the recipe as far as the flow: what streams it is left out.
+        # Rivals are compared with the model as far as the flow: what streams it is left out.
+        parts = self.made.named_parameters()
+        size = sum(part.numel() for name, part in parts if not name.startswith("states."))
         own = self.recipe.model_dump(mode="json", exclude={"model": {"states"}})
         told = {"recipe": own, "model": self.finder_hash()}
         records = self.records(minutes=self.minutes, size=size, reader=READER, **told)

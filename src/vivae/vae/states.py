@@ -44,8 +44,6 @@ class StatesConfig(BaseModel):
     """Numbers that the network remembers."""
     shaken: float = Field(0.003, ge=0, le=1)
     """Deviation of the places that are shown in training, in those of the latents: real ones will not be exact."""
-    displaced: float = Field(0.02, ge=0, le=1)
-    """The same of whole tracks: what a picture holds may lie beside its middle."""
 
 
 class State(NamedTuple):
@@ -135,8 +133,7 @@ class StateSpace(nn.Module):
         """Negative log likelihood of the steps of tracks (N, T, size), in nats a number, less a constant."""
         place = self._place(tracks)
         noise = torch.randn(place.shape, generator=draws, device=place.device)
-        aside = torch.randn(place[..., :1, :].shape, generator=draws, device=place.device)
-        place = place + self.config.shaken * noise + self.config.displaced * aside
+        place = place + self.config.shaken * noise
         steps = place.diff(dim=-2) / self.get_buffer("pace")
         memory = place.new_zeros(*place.shape[:-2], self.config.memory)
         losses = []
