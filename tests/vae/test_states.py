@@ -76,6 +76,16 @@ def test_the_network_learns_what_is_not_linear():
     assert error.mean() < (straight - paths[:, -1]).norm(dim=-1).mean()
 
 
+def test_what_was_never_seen_is_not_walked_into():
+    rng = np.random.default_rng(0)
+    paths = torch.from_numpy(np.stack([bouncing(rng, 1, 20, 36.0, 3.6)[0] for _ in range(64)])).float()
+    space = StateSpace(StatesConfig(rank=2, width=8), 2)  # knows no walls: it was not trained
+    space.fit(paths)
+    later = far(space, space.begin(paths), 400)
+    assert later.min() >= -2.0
+    assert later.max() <= 38.0
+
+
 def shape(made):
     height, width = made.size
     return (height, width) if made.config.vae.kind == "things" else (24, height // 4, width // 4)

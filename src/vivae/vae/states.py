@@ -19,6 +19,8 @@ RIDGE = 4.0
 """Weight of the squares of the linear part beside the squared errors of all samples, in deviations."""
 SCALE_LIMITS = (-8.0, 2.0)
 """Of the log of how much the noise differs from the linear part's own."""
+BEYOND = 0.05
+"""Of the range of each number of a latent, as it was seen: how far it may go beyond."""
 STEADY = 0.99
 """The most that one step of a linear state space may keep of what it was."""
 DRAWN = [0.002 * count for count in range(501)]
@@ -69,6 +71,8 @@ class StateSpace(nn.Module):
         rank = min(config.rank, size)
         for name, shape in {
             "centre": (size,),
+            "least": (size,),
+            "most": (size,),
             "basis": (size, rank),
             "spread": (rank,),
             "pace": (rank,),
@@ -118,8 +122,11 @@ class StateSpace(nn.Module):
             root = torch.linalg.cholesky(noise)
         else:
             linear, root = _steadied(known, aim, pace)
+        margin = BEYOND * (flat.amax(0) - flat.amin(0))
         for name, value in {
             "centre": centre,
+            "least": flat.amin(0) - margin,
+            "most": flat.amax(0) + margin,
             "basis": basis,
             "spread": spread,
             "pace": pace,
@@ -167,10 +174,15 @@ class StateSpace(nn.Module):
         return state
 
     def go_on(self, state: State, noise: Tensor) -> State:
-        """The state a moment later; noise: (..., rank), of unit deviation."""
+        """The state a moment later; noise: (..., rank), of unit deviation.
+
+        A latent stays about where latents were: from where nothing was seen a network may not find back.
+        """
         mean, scale, memory = self._told(state)
         step = mean + scale.exp() * (noise @ self.get_buffer("root").T)
-        return State(state.place + step * self.get_buffer("pace"), step, memory)
+        later = State(state.place + step * self.get_buffer("pace"), step, memory)
+        within = self.latent(later).clamp(self.get_buffer("least"), self.get_buffer("most"))
+        return later._replace(place=self._place(within))
 
     def latent(self, state: State) -> Tensor:
         """What the state stands for: (..., size)."""
