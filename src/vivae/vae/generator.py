@@ -369,13 +369,18 @@ class WindowGenerator(Generator):
         return groups, (groups - inner) // 2, inner
 
     def tracks(self, tokens: Tokens, known: Known | None = None) -> Tensor:
-        """All latents of a group of frames, as one track."""
-        return self.vae.spread(tokens[0]).flatten(2)[:, None]
+        """All latents of a group of frames, as one track, in units of what they change in the picture."""
+        return self.vae.spread(tokens[0]).flatten(2)[:, None] * self._weight
 
     def shown(self, tokens: Tokens, tracks: Tensor) -> Tensor:
         _, rows, columns = self.vae.config.grid
-        latent = tracks[:, 0].unflatten(2, (self.vae.config.channels, rows, columns))
+        latent = (tracks[:, 0] / self._weight).unflatten(2, (self.vae.config.channels, rows, columns))
         return self.vae.decode(latent)
+
+    @property
+    def _weight(self) -> Tensor | float:
+        """What a unit of a latent changes in the picture, where that is known."""
+        return self.vae.deviations if isinstance(self.vae, LinearVAE) else 1.0
 
     def moved_on(self, tokens: Tokens, by: int) -> Tokens:
         latent = self.vae.spread(tokens[0])

@@ -52,8 +52,9 @@ class LinearVAE(nn.Module):
         super().__init__()
         self.config = config
         size = (PACKED, config.height // 4, config.width // 4)
-        self.register_buffer("scene", torch.full(size, 0.5))
-        self.register_buffer("pictures", torch.zeros(config.channels, *size))
+        # Weights, but none to descend on: they are solved for.
+        self.scene = nn.Parameter(torch.full(size, 0.5), requires_grad=False)
+        self.pictures = nn.Parameter(torch.zeros(config.channels, *size), requires_grad=False)
         # Log variances, as those of neighbouring pictures are far apart.
         self.register_buffer("strength", torch.zeros(config.channels))
         self.register_buffer("noise", torch.zeros(()))
@@ -72,28 +73,30 @@ class LinearVAE(nn.Module):
         axes = (flat - mean).T @ vectors[:, :kept] / (count * values[:kept]).sqrt()
         noise = (values[kept:].sum() / max(1, size - kept)).clamp_min(LEAST)
         strength = values[:kept].clamp_min(2 * float(noise))
-        for name, value in {
-            "scene": mean.reshape(clips.shape[2:]),
-            "noise": noise.log(),
-        }.items():
-            self.get_buffer(name).copy_(value)
+        self.scene.copy_(mean.reshape(clips.shape[2:]))
+        self.get_buffer("noise").copy_(noise.log())
         pictures = (axes * (strength - noise).sqrt()).T.reshape(kept, *clips.shape[2:])
-        self.get_buffer("pictures").zero_()[:kept] = pictures.float()
+        self.pictures.zero_()[:kept] = pictures.float()
         self.get_buffer("strength").zero_()[:kept] = strength.log().float()
         self.get_buffer("fitted").fill_(1)
 
+    @property
+    def deviations(self) -> Tensor:
+        """(channels,) of the pictures' weights in footage, in units of pixels."""
+        return (0.5 * self.get_buffer("strength")).exp()
+
     def encode(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log deviation of the posterior."""
-        away = (clip.float() - self.get_buffer("scene")).flatten(2)
+        away = (clip.float() - self.scene).flatten(2)
         strength = self.get_buffer("strength")
-        mean = away @ self.get_buffer("pictures").flatten(1).T / strength.exp()
+        mean = away @ self.pictures.flatten(1).T / strength.exp()
         log_spread = (0.5 * (self.get_buffer("noise") - strength)).expand_as(mean)
         return mean[..., None, None], log_spread[..., None, None]
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latents to a clip of as many frames; not clamped."""
-        moved = latent[..., 0, 0] @ self.get_buffer("pictures").flatten(1)
-        return moved.unflatten(2, self.get_buffer("scene").shape) + self.get_buffer("scene")
+        moved = latent[..., 0, 0] @ self.pictures.flatten(1)
+        return moved.unflatten(2, self.scene.shape) + self.scene
 
     def flat(self, latent: Tensor) -> Tensor:
         """(B, T, C, 1, 1) -> (B, T, C)."""
