@@ -60,3 +60,15 @@ def test_short_trials_are_measured_although_the_recipe_would_measure_later(clip,
 def test_no_trials_are_refused(clip, tmp_path):
     with pytest.raises(InputError, match="trial"):
         tune("domain", clip, trials=0, output=tmp_path / "study")
+
+
+def test_a_generator_without_a_flow_has_nothing_to_tune(clip, tmp_path):
+    recipe = tmp_path / "still.yaml"
+    recipe.write_text(
+        "kind: generator\n"
+        "model: {vae: {kind: linear}, flow: null, states: {width: 0}}\n"
+        "stages: [{part: vae, share: 0.5}, {part: states, share: 0.5}]\n"
+    )
+    with pytest.raises(InputError, match="no flow"):
+        tune(recipe, clip, output=tmp_path / "study")
+    assert not (tmp_path / "study").exists()

@@ -59,9 +59,9 @@ def test_it_runs_whole_and_goes_on(small, world):
         assert figures["frechet"] >= 0
         assert 0 <= figures["legible"] <= 1
     assert found["convolutional GAN, seed 0"]["parameters"] > 0
-    best, mean = (result["future"][f"vivae, {name} of the draws"]["ssim"] for name in ("best", "mean"))
+    best, mean = (result["future"][f"flow, {name} of the draws"]["ssim"] for name in ("best", "mean"))
     assert min(best, mean) >= -1
-    assert best >= result["future"]["vivae, one draw"]["ssim"]
+    assert best >= result["future"]["flow, one draw"]["ssim"]
     assert "Fréchet distance" in (out / "results.md").read_text()
     assert (out / "samples.png").exists()
     # What was measured is not measured again.

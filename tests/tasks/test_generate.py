@@ -76,6 +76,46 @@ def test_a_picture_is_gone_on_from(model, bikes, tmp_path):
     assert told["known_frames"] == 0
 
 
+def test_a_state_space_goes_on_where_there_is_one(bikes, tmp_path):
+    made = small("window", states={"rank": 2, "width": 0})
+    made.states.fit(made.tracks(made.encode(torch.rand(6, 8, 24, 8, 12), 0)))
+    model = tmp_path / "streams.safetensors"
+    model.write_bytes(serialise(made))
+    outputs = {}
+    for prior in ("auto", "flow", "state-space"):
+        out = tmp_path / f"{prior}.y4m"
+        told = generate(out, model=model, continue_=bikes, frames=7, steps=2, prior=prior)
+        assert told["prior"] == ("flow" if prior == "flow" else "state-space")
+        assert told["known_frames"] == 4
+        outputs[prior] = out.read_bytes()
+    assert outputs["auto"] == outputs["state-space"] != outputs["flow"]
+    with pytest.raises(InputError, match="only goes on"):
+        generate(tmp_path / "x.y4m", model=model, interpolate=("1", "2"), prior="state-space")
+
+
+def test_a_state_space_that_is_not_there_is_told(model, tmp_path):
+    with pytest.raises(InputError, match="no state space"):
+        generate(tmp_path / "x.y4m", model=model, prior="state-space")
+    with pytest.raises(InputError, match="no prior 'kalman'"):
+        generate(tmp_path / "x.y4m", model=model, prior="kalman")
+
+
+def test_what_only_a_flow_can_do_is_told(tmp_path, bikes):
+    made = small("window", states={"rank": 2, "width": 0}, flow=None)
+    made.states.fit(made.tracks(made.encode(torch.rand(6, 8, 24, 8, 12), 0)))
+    model = tmp_path / "alone.safetensors"
+    model.write_bytes(serialise(made))
+    assert generate(tmp_path / "new.y4m", model=model, frames=5)["new_frames"] == 5
+    for wish in (
+        {"prior": "flow"},
+        {"between": (bikes, bikes)},
+        {"traverse": 2},
+        {"interpolate": ("1", "2")},
+    ):
+        with pytest.raises(InputError, match="no flow"):
+            generate(tmp_path / "x.y4m", model=model, **wish)
+
+
 def test_between_two_clips(model, bikes, tmp_path):
     out = tmp_path / "filled.y4m"
     told = generate(out, model=model, between=(bikes, bikes), frames=4, steps=1)

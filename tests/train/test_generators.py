@@ -104,6 +104,28 @@ def test_footage_is_learned(tmp_path, bikes, adversarial):
     assert not [name for name in made.state_dict() if "critic" in name]
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_a_state_space_is_taught_to_what_has_none(tmp_path, digits, bikes, kind):
+    data = digits if kind == "things" else bikes
+    first = tmp_path / "first"
+    train(recipe(tmp_path, kind), data, output=first, steps=4)
+    assert not load_generator(first).streams
+    settings = recipe(
+        tmp_path,
+        kind,
+        model=yaml.safe_load((tmp_path / "recipe.yaml").read_text())["model"]
+        | {"states": {"rank": 4, "width": 8 if kind == "things" else 0}},
+        stages=[{"part": "states", "share": 1.0, "batch": 8, "frames": 2}],
+        start_from=str(first),
+    )
+    told = train(settings, data, output=tmp_path / "second", steps=4)
+    assert np.isfinite(told["test_states"])
+    made, before = load_generator(tmp_path / "second"), load_generator(first)
+    assert made.streams
+    for name, value in before.state_dict().items():  # the rest stays as it was
+        assert np.array_equal(value, made.state_dict()[name]), name
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -111,6 +133,8 @@ def test_footage_is_learned(tmp_path, bikes, adversarial):
         {"objective": {"adversarial": 1.0}},
         {"model": ALL["window"]},
         {"stages": [{"part": "both", "share": 1.0}]},
+        {"stages": [{"part": "states", "share": 1.0}]},
+        {"model": ALL["things"] | {"flow": None}},
     ],
 )
 def test_recipes_that_contradict_themselves_are_refused(tmp_path, changes):
@@ -129,7 +153,7 @@ def test_frames_smaller_than_the_model_are_told(tmp_path, bikes):
         train(chosen, bikes, output=tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["generate-mnist", "generate-natural"])
+@pytest.mark.parametrize("name", ["generate-mnist", "generate-natural", "generate-ocean"])
 def test_shipped_recipes_are_sound(name):
     from vivae.app.training import find_recipe
 

@@ -31,14 +31,22 @@ WINDOW = {
     },
     "flow": FLOW,
 }
-ALL = {"things": THINGS, "window": WINDOW}
+LINEAR = {
+    "name": "water",
+    "vae": {"kind": "linear", "frames": 8, "height": 32, "width": 48, "channels": 5},
+    "flow": FLOW,
+}
+ALL = {"things": THINGS, "window": WINDOW, "linear": LINEAR}
 
 
-def small(kind: str) -> Generator:
+def small(kind: str, states: dict[str, int] | None = None, flow: dict[str, int] | None = FLOW) -> Generator:
     import torch
 
     torch.manual_seed(4)
-    made = new_generator(GeneratorConfig.model_validate(ALL[kind])).eval()
-    for table in made.flow.parameters():  # so that the prior is not the same for whatever it is shown
+    made = new_generator(GeneratorConfig.model_validate(ALL[kind] | {"states": states, "flow": flow})).eval()
+    if kind == "linear":
+        made.vae.fit(torch.rand(3, 8, 24, 8, 12))
+    # So that the prior is not the same for whatever it is shown.
+    for table in () if made.flow is None else made.flow.parameters():
         torch.nn.init.normal_(table, std=0.2)
     return made

@@ -50,6 +50,14 @@ def generate(
         str | None,
         typer.Option("--labels", metavar="N,N", help="Classes of the things that are to appear, as 3,7."),
     ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(
+            "--prior",
+            metavar="auto|flow|state-space",
+            help="What goes on: flow, window by window, or state-space, moment by moment; auto: as the model can.",
+        ),
+    ] = "auto",
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same video.")] = 0,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Of the solver.")] = 24,
     sheet: Annotated[
@@ -77,6 +85,7 @@ def generate(
                 traverse=traverse,
                 variations=variations,
                 labels=_numbers(labels) if labels else (),
+                prior=prior,
                 seed=seed,
                 steps=steps,
                 sheet=sheet,

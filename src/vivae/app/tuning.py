@@ -59,6 +59,8 @@ def tune(
         raise InputError(f"there must be at least 1 trial, not {trials}")
     path = find_recipe(recipe)
     base = load_recipe(path, _budget(minutes, steps))
+    if isinstance(base, GeneratorRecipe) and base.model.flow is None:
+        raise InputError(f"the recipe '{path.stem}' has no flow, and so nothing that is tuned of a generator")
     folder = Path(output) if output is not None else Path("tuning") / base.model.name
     (folder / "cache").mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -107,6 +109,7 @@ def _drawn(trial: "optuna.Trial", base: AnyRecipe) -> dict[str, Any]:
     drawn: dict[str, Any] = {"optimiser.learning_rate": rate}
     if isinstance(base, GeneratorRecipe):
         flow = base.model.flow
+        assert flow is not None
         drawn["model.flow.width"] = max(1, round(flow.width * width / (4 * flow.heads))) * 4 * flow.heads
         drawn["model.flow.depth"] = flow.depth + deeper
         return drawn

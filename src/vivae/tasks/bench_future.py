@@ -10,7 +10,7 @@ from vivae.measure.quality import psnr, structural_similarity
 from vivae.tasks.digits import composed_clips
 from vivae.train.composed import Pictures
 from vivae.vae.generator import ThingsGenerator
-from vivae.vae.rollout import draws_of, from_clip, rolled_out
+from vivae.vae.rollout import draws_of, from_clip, rolled_out, streamed
 
 CLIPS, DRAWS, SEED, STEPS = 24, 20, 7_000_003, 24
 
@@ -19,25 +19,25 @@ def future(made: ThingsGenerator, pictures: Pictures, speed: float, progress: Pr
     """Means over clips of PSNR (dB) and SSIM of the told half, frame by frame against what came."""
     clips = composed_clips(pictures, CLIPS, SEED, made.vae, speed)
     half = made.frames // 2
-    scores: dict[str, list[tuple[float, float]]] = {
-        "last frame repeated": [],
-        "what the VAE can show": [],
-        "vivae, one draw": [],
-        "vivae, mean of the draws": [],
-        "vivae, best of the draws": [],
-    }
+    priors = {"flow": rolled_out} | ({"state space": streamed} if made.streams else {})
+    scores: dict[str, list[tuple[float, float]]] = {}
     for number, clip in enumerate(clips):
         progress("the future of clips", number / len(clips))
-        start = from_clip(made, clip[None, :half])
-        part = next(iter(rolled_out(made, start, half, draws_of(SEED + number, DRAWS), steps=STEPS)))
         true = clip[half:]
-        each = [_score(true, draw) for draw in part]
-        scores["vivae, one draw"].append(each[0])
-        scores["vivae, mean of the draws"].append(_score(true, part.mean(0)))
-        scores["vivae, best of the draws"].append((max(x for x, _ in each), max(y for _, y in each)))
-        scores["last frame repeated"].append(_score(true, clip[half - 1 : half].expand(half, -1, -1)))
-        shown = made.decode(made.encode(clip[None]))[0, half:]
-        scores["what the VAE can show"].append(_score(true, shown))
+        start = from_clip(made, clip[None, :half])
+        told = {
+            "last frame repeated": _score(true, clip[half - 1 : half].expand(half, -1, -1)),
+            "what the VAE can show": _score(true, made.decode(made.encode(clip[None]))[0, half:]),
+        }
+        for name, roll in priors.items():
+            draws = draws_of(SEED + number, DRAWS)
+            part = torch.cat(list(roll(made, start, half, draws, steps=STEPS)), 1)
+            each = [_score(true, draw) for draw in part]
+            told[f"{name}, one draw"] = each[0]
+            told[f"{name}, mean of the draws"] = _score(true, part.mean(0))
+            told[f"{name}, best of the draws"] = (max(x for x, _ in each), max(y for _, y in each))
+        for name, values in told.items():
+            scores.setdefault(name, []).append(values)
     found: Record = {
         name: {"psnr": float(np.mean(values, 0)[0]), "ssim": float(np.mean(values, 0)[1])}
         for name, values in scores.items()

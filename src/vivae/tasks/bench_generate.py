@@ -194,11 +194,14 @@ class _Bench:
 
     def rivals(self, progress: Progress) -> Record:
         """Other ways to learn the same clips, as large, taught as long."""
-        size = sum(part.numel() for part in self.made.parameters())
         found: Record = {}
         jobs = [(name, seed) for seed in range(self.seeds) for name in RIVALS]
         # Of the model itself only the finder of places matters here: it reads what the rivals make.
-        told = {"recipe": self.recipe.model_dump(mode="json"), "model": self.finder_hash()}
+        # Rivals are compared with the model as far as the flow: what streams it is left out.
+        parts = self.made.named_parameters()
+        size = sum(part.numel() for name, part in parts if not name.startswith("states."))
+        own = self.recipe.model_dump(mode="json", exclude={"model": {"states"}})
+        told = {"recipe": own, "model": self.finder_hash()}
         records = self.records(minutes=self.minutes, size=size, reader=READER, **told)
         for number, (name, seed) in enumerate(jobs):
             progress(f"training: {RIVALS[name]}", number / len(jobs))
@@ -370,4 +373,6 @@ def _report(result: Record) -> str:
         lines.append(
             f"One sample, {told['size']}, {told['frames']} frames: {told['seconds']:.2f} s (median of five).\n"
         )
+        if "streamed_fps" in told:
+            lines.append(f"The state space goes on at {told['streamed_fps']:.0f} frames a second.\n")
     return "\n".join(lines) + "\n" + bench.provenance(result["environment"])

@@ -18,10 +18,11 @@ from vivae.tasks.latents import interpolated, traversed
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.generator import Generator
-from vivae.vae.rollout import Start, draws_of, from_clip, from_ends, from_nothing, rolled_out
+from vivae.vae.rollout import Start, draws_of, from_clip, from_ends, from_nothing, rolled_out, streamed
 from vivae.vae.zoo import load_any, load_generator
 
 Source = str | os.PathLike[str]
+PRIORS = ("auto", "flow", "state-space")
 DEFAULT_MODEL = "moving-mnist"
 MOST_FRAMES = 1_000_000
 MOST_VARIATIONS = 64
@@ -41,6 +42,7 @@ def generate(
     traverse: int | None = None,
     variations: int = 1,
     labels: Sequence[int] = (),
+    prior: str = "auto",
     seed: int = 0,
     steps: int = 24,
     sheet: Source | None = None,
@@ -58,7 +60,9 @@ def generate(
     and the beginning of another. interpolate: walk from one latent to another; clips, or seeds as numbers. traverse: so
     many of the strongest latent directions, one a row. variations: so many clips, beside each other, or a file each
     where the name of `dst` holds {}; variation k of seed s is what seed s + k gives. labels: classes of what is to
-    appear, where the model knows them. steps: of the solver; more are slower and a little better.
+    appear, where the model knows them. prior: what goes on after the known frames, or after the first window: the flow,
+    window by window, or the state space, moment by moment; auto: the state space where the model has one. steps: of the
+    flow's solver.
     Returns what was made. The same seed gives the same video on the same machine. Raises InputError for what does not
     go together, and what `open_writer` raises.
     """
@@ -74,6 +78,7 @@ def generate(
         if isinstance(filler, Enhancer):
             return _fill(filler, between, frames or BETWEEN_FRAMES, target, progress)
     generator = load_generator(model or DEFAULT_MODEL, device=device)
+    streams = _streams(generator, prior, modes[1:])
     told = {"model": str(model or DEFAULT_MODEL), "seed": seed, "steps": steps}
     if interpolate is not None or traverse is not None:
         return told | _along(
@@ -81,10 +86,30 @@ def generate(
         )
     draws = draws_of(seed, variations)
     leading, start, length = _start(generator, continue_, between, labels, frames, draws)
-    parts = rolled_out(generator, start, length, draws, steps=steps, progress=progress)
+    roll = streamed if streams else rolled_out
+    parts = roll(generator, start, length, draws, steps=steps, progress=progress)
     pictures = _pictures(generator, parts, variations, leading)
     made = target.write(pictures, variations, len(leading) + length, _fps(generator), generator)
+    told["prior"] = "state-space" if streams else "flow"
     return told | {"new_frames": length, "known_frames": start.frames} | made
+
+
+def _streams(generator: Generator, prior: str, others: Sequence[bool]) -> bool:
+    """Whether the state space goes on. others: whether something is asked for that only the flow does."""
+    if prior not in PRIORS:
+        raise InputError(f"there is no prior '{prior}': choose from {', '.join(PRIORS)}")
+    if generator.flow is None and (prior == "flow" or any(others)):
+        raise InputError(
+            f"model '{generator.config.name}' has no flow: it makes clips from nothing, or goes on from one"
+        )
+    if prior == "state-space":
+        if any(others):
+            raise InputError("the state space only goes on: give no between, interpolate or traverse with it")
+        if not generator.streams:
+            raise InputError(
+                f"model '{generator.config.name}' has no state space: leave out --prior, or train one that has"
+            )
+    return prior != "flow" and generator.streams and not any(others)
 
 
 def _check(frames: int | None, variations: int, steps: int, traverse: int | None) -> None:

@@ -14,12 +14,14 @@ from vivae.tasks.clips import tiled
 from vivae.vae.enhancing import as_tensor
 from vivae.vae.generator import Generator
 from vivae.vae.model import VideoVAE
-from vivae.vae.rollout import draws_of, from_nothing, rolled_out
+from vivae.vae.rollout import draws_of, from_nothing, rolled_out, streamed
 
 SAMPLE_SEED = 1000
 FEATURE_STRIDE = 4
 """Every so many frames of a clip are described."""
 STEPS = 24
+STREAMED = 200
+"""Frames over which the speed of a state space is taken."""
 
 
 def plain(made: Generator, count: int) -> Tensor:
@@ -42,18 +44,29 @@ def drawn(made: Generator, count: int, seed: int = SAMPLE_SEED) -> Tensor:
 
 
 def speeds(made: Generator) -> Record:
-    """Of one sample of a window: seconds of the whole, in order, and their median."""
+    """Seconds to one sample of a window, in order, and their median; and frames a second of the state space."""
     seconds = []
     for number in range(6):
         begun = time.perf_counter()
         drawn(made, 1, number)
         seconds.append(time.perf_counter() - begun)
-    return {
+    told: Record = {
         "frames": made.frames,
         "size": "x".join(map(str, reversed(made.size))),
         "seconds": float(np.median(seconds[1:])),
         "runs": seconds[1:],
     }
+    return told | {"streamed_fps": _streamed_fps(made)} if made.streams else told
+
+
+def _streamed_fps(made: Generator) -> float:
+    """Once the first window is there."""
+    draws = draws_of(SAMPLE_SEED, 1)
+    parts = streamed(made, from_nothing(made, draws=draws), made.frames + STREAMED, draws, steps=STEPS)
+    next(parts)
+    begun = time.perf_counter()
+    frames = sum(part.shape[1] for part in parts)
+    return frames / (time.perf_counter() - begun)
 
 
 @torch.inference_mode()

@@ -1,4 +1,8 @@
-"""Teaching a `Generator`: first its VAE, by the negative ELBO, then the prior over the latents, by flow matching."""
+"""Teaching a `Generator`, part after part.
+
+The VAE by the negative ELBO, the prior over its latents by flow matching, and the light prior that goes on moment by
+moment by likelihood.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +17,7 @@ from vivae.train.lesson import on_device
 from vivae.train.recipe import GenerateObjective, GeneratorRecipe
 from vivae.vae.flow import Tokens, draw_known, flow_loss
 from vivae.vae.generator import Generator, ThingsGenerator, WindowGenerator
+from vivae.vae.linear import LinearVAE
 from vivae.vae.things import CELL
 
 PLACE_SPREAD = 0.7
@@ -55,6 +60,8 @@ class GeneratorLoss(nn.Module):
         with torch.autocast(kind, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
             if drawn.part == "prior":
                 return self._prior(drawn.clips, draws)
+            if drawn.part == "states":
+                return self._states(drawn.clips, draws)
             if isinstance(made, ThingsGenerator):
                 assert isinstance(drawn.clips, ComposedClips)
                 return self._things(made, drawn.clips, draws, drawn.part == "vae")
@@ -83,6 +90,8 @@ class GeneratorLoss(nn.Module):
     def _window(
         self, made: WindowGenerator, clips: Tensor, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(made.vae, LinearVAE) and not made.vae.get_buffer("fitted"):
+            made.vae.fit(clips)
         mean, log_spread = made.vae.encode(clips)
         latent = _reparameterised(mean, log_spread, draws)
         decoded = made.vae.decode(latent)
@@ -101,6 +110,7 @@ class GeneratorLoss(nn.Module):
         self, clips: ComposedClips | Tensor, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         made = self.model.generator
+        assert made.flow is not None
         tokens, labels = encoded(made, clips)
         if not made.get_buffer("measured"):
             made.measure([tokens])
@@ -109,6 +119,23 @@ class GeneratorLoss(nn.Module):
         known = draw_known(made.kinds, len(tokens[0]), draws, device, present)
         loss = flow_loss(made.flow, made.normal(tokens), known, draws)
         return loss, {"flow": loss.detach()}
+
+    def _states(
+        self, clips: ComposedClips | Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        made = self.model.generator
+        assert made.states is not None
+        # A hundredth of a pixel is told apart.
+        with torch.autocast(on_device(made).type, enabled=False):
+            if isinstance(clips, ComposedClips):
+                tracks = clips.places
+            else:
+                with torch.no_grad():
+                    tracks = made.tracks(made.encode(clips)).float()
+            if not made.streams:
+                made.states.fit(tracks)
+            loss = made.states.loss(tracks, draws)
+        return loss, {"states": loss.detach()}
 
 
 @torch.no_grad()
@@ -177,7 +204,8 @@ class GenerateLesson:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss over the windows of the part that is being taught, with its other figures."""
         assert isinstance(model, Taught)
-        part = "prior" if model.generator.get_buffer("measured") else "vae"
+        made = model.generator
+        part = "states" if made.streams else "prior" if made.get_buffer("measured") else "vae"
         judged = GeneratorLoss(model, self.recipe.objective, None)
         totals: dict[str, float] = {}
         chosen = [window for window in self.windows if window.part == part]

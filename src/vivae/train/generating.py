@@ -15,8 +15,9 @@ from vivae.train.generate_lesson import Drawn, GenerateLesson
 from vivae.train.recipe import GenerateStage, GeneratorRecipe, Stage
 from vivae.train.sampler import check_batch, mirrored
 from vivae.vae.generator import WindowGenerator, new_generator
+from vivae.vae.linear import LinearConfig
 from vivae.vae.things import ThingsConfig
-from vivae.vae.window import WindowConfig
+from vivae.vae.window import WindowConfig, WindowVAE
 from vivae.vae.zoo import load_generator
 
 TEST_BATCHES = 4
@@ -77,7 +78,7 @@ class WindowSampler:
         stage: GenerateStage,
         share: dict[str, int],
     ):
-        assert isinstance(recipe.model.vae, WindowConfig)
+        assert not isinstance(recipe.model.vae, ThingsConfig)
         check_batch(stage, share["world"])
         self.config, self.data, self.stage = recipe.model.vae, recipe.data, stage
         self.span = (self.config.frames - 1) * self.config.step + 1
@@ -103,7 +104,7 @@ class WindowSampler:
         return torch.from_numpy(np.ascontiguousarray(clip)).float() / 255
 
 
-def centred(frames: NDArray[np.uint8], config: WindowConfig) -> NDArray[np.uint8]:
+def centred(frames: NDArray[np.uint8], config: WindowConfig | LinearConfig) -> NDArray[np.uint8]:
     """The middle of packed frames (T, 24, h, w), as large as the model's. Raises InputError for smaller ones."""
     rows, columns = config.height // 4, config.width // 4
     if frames.shape[2] < rows or frames.shape[3] < columns:
@@ -134,7 +135,7 @@ def window_lesson(
     lesson = _lesson(recipe, windows)
     generator = lesson.taught.generator
     assert isinstance(generator, WindowGenerator)
-    if recipe.start_from is None:
+    if recipe.start_from is None and isinstance(generator.vae, WindowVAE):
         generator.vae.set_scene(_mean_frame(batches(recipe.stages[0])))
     return lesson, batches
 
@@ -149,9 +150,16 @@ def _lesson(recipe: GeneratorRecipe, windows: list[Drawn]) -> GenerateLesson:
     generator = new_generator(recipe.model)
     if recipe.start_from is not None:
         start = load_generator(recipe.start_from)
-        if start.config.model_dump(exclude={"name"}) != recipe.model.model_dump(exclude={"name"}):
+        apart = {"name", "states"}  # a state space can be taught to what has none
+        if start.config.model_dump(exclude=apart) != recipe.model.model_dump(exclude=apart):
             raise InputError(
                 f"{recipe.start_from} has another shape than the recipe's model: use its settings"
             )
-        generator.load_state_dict(start.state_dict())
+        own = generator.state_dict()
+        taken = {
+            name: value
+            for name, value in start.state_dict().items()
+            if name in own and own[name].shape == value.shape
+        }
+        generator.load_state_dict(own | taken)
     return GenerateLesson(recipe, generator, windows)

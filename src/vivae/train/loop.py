@@ -178,7 +178,8 @@ class Training:
         self.taught.train()
         loss, figures = self.taught(*batch)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        if loss.requires_grad:  # what is solved in closed form has nothing to descend
+            loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip)
         if self.is_usual(norm.item()):
             self.optimiser.step()

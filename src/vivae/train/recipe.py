@@ -245,8 +245,9 @@ class BetweenRecipe(CommonRecipe):
 class GenerateStage(Stage):
     """First the VAE learns, then the prior over its latents. frames: of things, those that are drawn of each clip."""
 
-    part: Literal["vae", "looks", "prior"] = "vae"
-    """looks: of a VAE of things, all but the finding of places, which costs most and is learned soonest."""
+    part: Literal["vae", "looks", "prior", "states"] = "vae"
+    """looks: of a VAE of things, all but the finding of places, which costs most and is learned soonest. states: the
+    light prior that goes on moment by moment."""
 
 
 class GenerateObjective(_Settings):
@@ -290,8 +291,15 @@ class GeneratorRecipe(CommonRecipe):
             raise ValueError("things need 'composed', and footage must not have it")
         if self.composed is None and any(stage.part == "looks" for stage in self.stages):
             raise ValueError("only things have looks of their own: leave out such stages")
-        if self.objective.adversarial and self.composed is not None:
-            raise ValueError("a critic is there for footage only: leave out objective.adversarial")
+        parts = {stage.part for stage in self.stages}
+        if self.model.states is None and "states" in parts:
+            raise ValueError("a stage 'states' needs model.states: say {} for a usual one")
+        if self.model.flow is None and "prior" in parts:
+            raise ValueError("a stage 'prior' needs model.flow")
+        if self.model.flow is None and (self.model.vae.kind == "things" or self.model.states is None):
+            raise ValueError("only footage can do without a flow, and then needs model.states, of width 0")
+        if self.objective.adversarial and self.model.vae.kind != "window":
+            raise ValueError("a critic is there for the VAE of windows only: leave out objective.adversarial")
         return self
 
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from vivae.vae.flow import FlowConfig, Kind, Known, TokenFlow, Tokens, noise_of, sample_tokens
+from vivae.vae.linear import LinearConfig, LinearVAE
 from vivae.vae.paths import find_places, refined, with_speeds, without_speeds
+from vivae.vae.states import StatesConfig, StateSpace
 from vivae.vae.things import ThingsConfig, ThingsVAE
 from vivae.vae.window import WindowConfig, WindowVAE
 
@@ -31,8 +33,11 @@ class GeneratorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("generator", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")
-    vae: Annotated[ThingsConfig | WindowConfig, Field(discriminator="kind")] = WindowConfig()
-    flow: FlowConfig = FlowConfig()
+    vae: Annotated[ThingsConfig | WindowConfig | LinearConfig, Field(discriminator="kind")] = WindowConfig()
+    flow: FlowConfig | None = FlowConfig()
+    """The prior over whole windows; None where the state space does alone."""
+    states: StatesConfig | None = None
+    """A second, light prior, that goes on moment by moment; None for none."""
     fps: float = Field(10.0, gt=0, le=240)
     """Frames a second of what it makes."""
 
@@ -42,10 +47,12 @@ class Generator(nn.Module, ABC):
 
     hash: str = ""
 
-    def __init__(self, config: GeneratorConfig, kinds: Sequence[Kind]):
+    def __init__(self, config: GeneratorConfig, kinds: Sequence[Kind], moving: int):
+        """moving: numbers of a track at one moment, see `tracks`."""
         super().__init__()
         self.config, self.kinds = config, tuple(kinds)
-        self.flow = TokenFlow(config.flow, kinds)
+        self.states = None if config.states is None else StateSpace(config.states, moving)
+        self.flow = None if config.flow is None else TokenFlow(config.flow, kinds)
         for kind in kinds:
             self.register_buffer(f"{kind.name}_mean", torch.zeros(kind.width))
             self.register_buffer(f"{kind.name}_spread", torch.ones(kind.width))
@@ -82,6 +89,29 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def decode(self, tokens: Tokens, known: Known | None = None) -> Tensor:
         """A window from its tokens; what is `known` stays exactly as told, where the VAE has a choice."""
+
+    @property
+    @abstractmethod
+    def moment(self) -> int:
+        """Frames that one state of a track stands for."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether it can go on moment by moment."""
+        return self.states is not None and bool(self.states.get_buffer("fitted"))
+
+    @property
+    def seen_at_once(self) -> tuple[int, int, int]:
+        """Moments that are decoded together, how many before those that are shown, and how many are shown."""
+        return 1, 0, 1
+
+    @abstractmethod
+    def tracks(self, tokens: Tokens, known: Known | None = None) -> Tensor:
+        """What moves, (B, tracks, moments, numbers): that which a state space goes on with."""
+
+    @abstractmethod
+    def shown(self, tokens: Tokens, tracks: Tensor) -> Tensor:
+        """Frames of as many moments as are seen at once; what does not move is as the tokens of a window say."""
 
     @abstractmethod
     def moved_on(self, tokens: Tokens, by: int) -> Tokens:
@@ -140,7 +170,12 @@ class Generator(nn.Module, ABC):
         steps: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tokens:
-        """A window from the learned prior: the tokens that are not known, drawn; led by classes where they are."""
+        """A window from the learned prior: the tokens that are not known, drawn; led by classes where they are.
+
+        Raises ValueError for a model without a flow.
+        """
+        if self.flow is None:
+            raise ValueError(f"the model '{self.config.name}' has no flow")
         blind = [
             torch.zeros_like(mark) if kind.name == LABEL else mark
             for kind, mark in zip(self.kinds, known, strict=True)
@@ -177,7 +212,7 @@ class ThingsGenerator(Generator):
         ]
         if own.labels:
             kinds.insert(0, Kind(LABEL, (own.things,), own.labels))
-        super().__init__(config, kinds)
+        super().__init__(config, kinds, moving=2)
         self.vae = ThingsVAE(own)
 
     @property
@@ -258,6 +293,17 @@ class ThingsGenerator(Generator):
     def decode(self, tokens: Tokens, known: Known | None = None) -> Tensor:
         return self.vae.decode(*self.parts(tokens, known))
 
+    @property
+    def moment(self) -> int:
+        return 1
+
+    def tracks(self, tokens: Tokens, known: Known | None = None) -> Tensor:
+        """The places (B, K, T, 2)."""
+        return self.parts(tokens, known)[1]
+
+    def shown(self, tokens: Tokens, tracks: Tensor) -> Tensor:
+        return self.vae.decode(tokens[-2], tracks)
+
     def moved_on(self, tokens: Tokens, by: int) -> Tokens:
         appearance, places = self.parts(tokens)
         later = torch.cat([places[:, :, by:], places[:, :, -1:].expand(-1, -1, by, -1)], 2)
@@ -278,10 +324,13 @@ class WindowGenerator(Generator):
     """Any footage; clips are packed frames (B, T, 24, h, w) in [0, 1]."""
 
     def __init__(self, config: GeneratorConfig):
-        assert isinstance(config.vae, WindowConfig)
+        assert not isinstance(config.vae, ThingsConfig)
         own = config.vae
-        super().__init__(config, [Kind("place", own.grid, own.channels, timed=0)])
-        self.vae = WindowVAE(own)
+        _, rows, columns = own.grid
+        super().__init__(
+            config, [Kind("place", own.grid, own.channels, timed=0)], moving=own.channels * rows * columns
+        )
+        self.vae = WindowVAE(own) if isinstance(own, WindowConfig) else LinearVAE(own)
 
     @property
     def unit(self) -> int:
@@ -305,6 +354,33 @@ class WindowGenerator(Generator):
 
     def decode(self, tokens: Tokens, known: Known | None = None) -> Tensor:
         return self.vae.decode(self.vae.spread(tokens[0]))
+
+    @property
+    def moment(self) -> int:
+        return self.unit
+
+    @property
+    def seen_at_once(self) -> tuple[int, int, int]:
+        """A whole window, where its groups are decoded with sight of their neighbours."""
+        if isinstance(self.vae, LinearVAE):
+            return super().seen_at_once
+        groups = self.vae.config.grid[0]
+        inner = max(1, groups // 2)
+        return groups, (groups - inner) // 2, inner
+
+    def tracks(self, tokens: Tokens, known: Known | None = None) -> Tensor:
+        """All latents of a group of frames, as one track, in units of what they change in the picture."""
+        return self.vae.spread(tokens[0]).flatten(2)[:, None] * self._weight
+
+    def shown(self, tokens: Tokens, tracks: Tensor) -> Tensor:
+        _, rows, columns = self.vae.config.grid
+        latent = (tracks[:, 0] / self._weight).unflatten(2, (self.vae.config.channels, rows, columns))
+        return self.vae.decode(latent)
+
+    @property
+    def _weight(self) -> Tensor | float:
+        """What a unit of a latent changes in the picture, where that is known."""
+        return self.vae.deviations if isinstance(self.vae, LinearVAE) else 1.0
 
     def moved_on(self, tokens: Tokens, by: int) -> Tokens:
         latent = self.vae.spread(tokens[0])

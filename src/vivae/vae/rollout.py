@@ -1,7 +1,7 @@
 """From one window to any length: a generator goes on from the end of what it has made, window by window.
 
 Memory does not grow with the length. What is known at the start, and the end of every window, are shown to the prior as
-known tokens.
+known tokens; or a state space (`vivae.vae.states`) goes on from there moment by moment.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vivae.vae.flow import Known, Tokens
 from vivae.vae.generator import LABEL, Generator
+from vivae.vae.states import noise_for
 
 Progress = Callable[[int, int], None]
 
@@ -117,3 +118,59 @@ def rolled_out(
             times = torch.arange(generator.frames) < kept
             known = generator.known_times(batch, times)
             skip = kept
+
+
+SEEN_MOVING = 2
+"""Known moments at least, from which a state space can see motion: with less, the first window is drawn."""
+
+
+@torch.inference_mode()
+def streamed(
+    generator: Generator,
+    start: Start,
+    frames: int,
+    draws: Sequence[torch.Generator],
+    *,
+    steps: int,
+    progress: Progress = nobody,
+) -> Iterator[Tensor]:
+    """As `rolled_out`, by the state space.
+
+    Where too little is known to see motion, the first window is the flow's, or the state space's own without a flow.
+
+    Raises ValueError for a generator without a state space.
+    """
+    if generator.states is None or not generator.streams:
+        raise ValueError(f"the model '{generator.config.name}' has no state space")
+    batch, made = len(draws), 0
+    tokens = [part.expand(batch, *part.shape[1:]) for part in start.given]
+    known = [mark.expand(batch, *mark.shape[1:]) for mark in start.known]
+    seen = start.frames // generator.moment
+    together, before, shown = generator.seen_at_once
+    if seen < SEEN_MOVING and generator.flow is None:
+        state, held = generator.states.settled(draws), []
+        for _ in range(before):
+            state = generator.states.go_on(state, noise_for(state, draws))
+            held.append(generator.states.latent(state))
+    else:
+        tracks = generator.tracks(tokens, known)[:, :, :seen]
+        if seen < SEEN_MOVING:
+            tokens = generator.sample(generator.noise(draws), tokens, known, steps=steps)
+            tracks = generator.tracks(tokens, known)
+            part = generator.decode(tokens, known)[:, start.frames : start.frames + frames]
+            made = part.shape[1]
+            yield part
+        state = generator.states.begin(tracks)
+        moments = list(tracks.unbind(2))
+        held = ([moments[0]] * before + moments)[len(moments) :]
+    first = before * generator.moment
+    while made < frames:
+        while len(held) < together:
+            state = generator.states.go_on(state, noise_for(state, draws))
+            held.append(generator.states.latent(state))
+        clip = generator.shown(tokens, torch.stack(held, 2))
+        part = clip[:, first : first + min(shown * generator.moment, frames - made)]
+        held = held[shown:]
+        made += part.shape[1]
+        yield part
+        progress(made, frames)

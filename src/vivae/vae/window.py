@@ -18,6 +18,8 @@ PACKED = 24
 CONTRAST = 4.0
 """Pictures enter as (x - 0.5) * CONTRAST, as in `vivae.vae.networks`."""
 SPREAD_LIMITS = (-6.0, 2.0)
+FIRST_SPREAD = -2.0
+"""Log deviation of latents before training: a latent that begins as noise is left unused for long."""
 
 
 class WindowConfig(BaseModel):
@@ -102,6 +104,7 @@ class WindowVAE(nn.Module):
             _Level(coarse, three, groups, sizes[2], False),
             nn.Conv2d(coarse, 2 * config.channels, 1),
         )
+        nn.init.constant_(self.encoder[-1].bias[config.channels :], FIRST_SPREAD)  # type: ignore[index]
         self.decoder = nn.Sequential(
             nn.Conv2d(config.channels, coarse, 3, padding=1),
             _Level(coarse, three + 1, groups, sizes[2], True),
