@@ -76,7 +76,7 @@ class World:
 
     def _provide(self, name: str, option: str) -> None:
         path = self.folder / name
-        if path.exists() or not name:
+        if path.exists() or not name or (option, name) == ("--roi", "auto"):
             return
         if option in ("--mask", "--masks", "--roi"):
             self._masks(path)

@@ -1,11 +1,16 @@
 """bench codec: what it does with points, and one clip through all of it."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from vivae.media import open_video, open_writer
+from tests.tasks.test_noticing import disc, noisy
+from vivae.measure import bench
+from vivae.media import ColorInfo, Frame, open_video, open_writer
+from vivae.media.indexed import encode_indexed
+from vivae.tasks import bench_roi, bench_shots, bench_speed
 from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of, rate
 
 
@@ -28,21 +33,51 @@ def test_a_curve_beside_itself_is_no_cheaper():
     assert rate(curve, points((100, 10), (200, 12)), "psnr_yuv") == (None, 0.0)
 
 
-def test_one_clip_from_end_to_end(bikes, tmp_path):
-    """Quick settings: the point is that files, tables and pictures come out, and that a second run measures nothing."""
-    data = tmp_path / "data" / "eval"
-    data.mkdir(parents=True)
-    with open_video(bikes, end=0.2) as reader:
+@pytest.fixture
+def data(bikes, tmp_path):
+    """A folder with one tiny clip under every name."""
+    root = tmp_path / "data"
+    small = root / "eval" / "foreman.mkv"
+    small.parent.mkdir(parents=True)
+    with open_video(bikes, end=0.6) as reader:
         info = reader.info
-        with open_writer(
-            data / "foreman.mkv", width=96, height=64, fps=info.fps, color=info.color, codec="ffv1"
-        ) as writer:
+        with open_writer(small, width=96, height=64, fps=info.fps, color=info.color, codec="ffv1") as writer:
             for frame in reader:
                 frame.y, frame.u, frame.v = frame.y[:64, :96], frame.u[:32, :48], frame.v[:32, :48]
                 writer.write(frame)
+    others = [root / "eval" / f"{name}.mkv" for name in bench.EVAL_CLIPS]
+    others += [root / "segment" / "davis" / f"{name}.mkv" for name in bench.DAVIS_CLIPS]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path != small:
+            path.symlink_to(small)
+    return root
+
+
+def test_speed_and_memory_are_taken_and_told(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_shots, "SIZE", (96, 64))
+    monkeypatch.setattr(bench_shots, "FRAMES", 8)
+    monkeypatch.setattr(bench_speed, "ENHANCED", ((160, 128),))
+    monkeypatch.setattr(bench_speed, "LARGE", (160, 96))
+    monkeypatch.setattr(bench_speed, "LARGE_FRAMES", 40)
+    out = tmp_path / "out"
+    bench_codec(data, out, parts=["speed", "memory"], speed=10)
+    result = json.loads((out / "results.json").read_text())
+    speed, memory = result["speed"]["codec"], result["memory"]["codec"]
+    assert speed["frames"] == 8 * (len(bench.EVAL_CLIPS) - 1 + len(bench.DAVIS_CLIPS))
+    assert min(value for name, value in speed.items() if name.endswith("_fps")) > 0
+    for verb in ("compress", "decompress"):
+        assert 0 < memory[f"{verb}_early_mb"] <= memory[f"{verb}_peak_mb"]
+    tables = (out / "results.md").read_text()
+    assert "160x128" in tables
+    assert f"{memory['compress_peak_mb']:.0f}" in tables
+
+
+def test_one_clip_from_end_to_end(data, tmp_path):
+    """Quick settings: the point is that files, tables and pictures come out, and that a second run measures nothing."""
     out = tmp_path / "out"
     options = {"clips": ["foreman"], "parts": ["curves"], "speed": 10, "frames": 4}
-    told = bench_codec(tmp_path / "data", out, **options)
+    told = bench_codec(data, out, **options)
     assert told["psnr_yuv"] is not None
     result = json.loads((out / "results.json").read_text())
     curves = result["curves"]["foreman"]["points"]
@@ -51,6 +86,32 @@ def test_one_clip_from_end_to_end(bikes, tmp_path):
     assert "foreman" in (out / "results.md").read_text()
     assert (out / "curves" / "foreman.png").stat().st_size > 1000
     times = {path: path.stat().st_mtime_ns for path in (out / "points").iterdir()}
-    bench_codec(tmp_path / "data", out, **options)
+    bench_codec(data, out, **options)
     assert times == {path: path.stat().st_mtime_ns for path in (out / "points").iterdir()}
     assert str(Path.cwd()) not in (out / "results.json").read_text()
+
+
+def test_the_object_is_measured_by_true_masks_and_by_those_that_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_roi, "CRFS", (16, 28, 40, 52))
+    folder = tmp_path / "data" / "segment" / "davis"
+    (folder / "libby_masks").mkdir(parents=True)
+    height, width = disc(0).shape
+    with open_writer(
+        folder / "libby.mkv", width=width, height=height, fps=Fraction(25), color=ColorInfo(), codec="ffv1"
+    ) as writer:
+        for index in range(8):
+            writer.write(Frame.from_rgb(noisy(index), time=Fraction(index, 25), duration=Fraction(1, 25)))
+            (folder / "libby_masks" / f"{index:05d}.png").write_bytes(encode_indexed(disc(index)))
+    out = tmp_path / "out"
+    bench_codec(tmp_path / "data", out, clips=["libby"], parts=["roi"], speed=10, frames=8, threads=1)
+    found = json.loads((out / "results.json").read_text())["roi"]["libby"]
+    plain = [size for size, _ in found["plain"]]
+    assert plain == sorted(plain, reverse=True)
+    for way in ("masks", "auto"):
+        assert len(found[way]["points"]) == 4
+        assert found[way]["overlap"] > 0.5
+        assert [quality for _, quality in found[way]["points"]] != [quality for _, quality in found["plain"]]
+    assert found["masks"]["points"] != found["auto"]["points"]
+    table = (out / "results.md").read_text()
+    assert f"{found['auto']['rate_percent']:.1f}" in table
+    assert f"{found['masks']['rate_percent']:.1f}" in table

@@ -9,12 +9,14 @@ import time
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 import vivae
-from vivae.errors import FormatError, InputError
+from vivae.errors import FormatError, InputError, OutputError
 from vivae.media import ColorInfo, Frame, live, open_video, open_writer
+from vivae.tasks.anomaly_maps import strangeness_map
 from vivae.tasks.bench_detect import auc
 
 SIZE = (240, 160)
@@ -167,6 +169,36 @@ def test_a_source_that_is_still_being_made_gives_the_same_scores(model, unusual,
     assert told["frames"] == 68
     scores = [[float(row["score"]) for row in table(tmp_path / f"{name}.csv")] for name in ("whole", "live")]
     assert scores[1] == pytest.approx(scores[0], abs=2e-3)
+
+
+def test_maps_say_where(model, unusual, tmp_path):
+    scores, folder, shown = tmp_path / "a.csv", tmp_path / "maps", tmp_path / "shown.mp4"
+    vivae.detect_score(model, unusual, scores, maps=folder)
+    maps = np.stack([cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in sorted(folder.iterdir())])
+    assert maps.shape == (68, SIZE[1], SIZE[0])
+    assert maps.dtype == np.uint8
+    # The runner is in the lower lane, from frame 40 on; the walker above it stays usual.
+    assert maps[45:, 70:].max((1, 2)).mean() > 2 * maps[45:, :60].max((1, 2)).mean()
+    assert maps[45:, 70:].max((1, 2)).mean() > 2 * maps[:35].max((1, 2)).mean()
+    vivae.detect_score(model, unusual, scores, maps=shown, force=True)
+    with open_video(unusual) as plain, open_video(shown) as coloured:
+        pairs = list(zip(plain, coloured, strict=True))
+    assert all(abs(a.time - b.time) < 0.001 for a, b in pairs)
+    changed = np.stack([np.abs(a.u.astype(int) - b.u) for a, b in pairs])
+    assert changed[45:, 35:].max() > 20
+    with pytest.raises(InputError, match="folder or a video"):
+        vivae.detect_score(model, unusual, tmp_path / "b.csv", maps=tmp_path / "maps.txt")
+    with pytest.raises(OutputError):
+        vivae.detect_score(model, unusual, tmp_path / "b.csv", maps=unusual, force=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "a.events.json", "maps", "shown.mp4"}
+
+
+def test_a_map_ends_with_the_picture():
+    found = strangeness_map(40, 60, [((-10, 10, 30, 20), 0.5), ((10, 10, 20, 20), 2.0), ((5, 5, 9, 9), -1.0)])
+    assert found.shape == (40, 60)
+    assert found[20, 20] == pytest.approx(2.0)
+    assert found[20, 2] == pytest.approx(0.5)
+    assert found[:10].max() == found[30:].max() == found[:, 30:].max() == 0
 
 
 def test_more_false_alarms_lower_the_threshold(model, unusual, tmp_path):

@@ -11,7 +11,8 @@ from vivae.errors import InputError, VivaeError
 from vivae.measure.condition import measure_condition, noise_of
 from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video, open_writer, probe
-from vivae.media.resample import Shrinker
+from vivae.media.indexed import encode_indexed
+from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks import resuming
 from vivae.tasks.enhance import enhance
 from vivae.tasks.restore import Plan, Restorer, advised, left_by
@@ -144,6 +145,98 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(noisy, tmp_path, monkeypa
     assert seen[0] == 8
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "noisy.mkv", "whole.mp4"]
+
+
+@pytest.fixture
+def disc(tmp_path):
+    """One mask, and where it is certainly set and certainly not."""
+    shape = SIZE[::-1]
+    mask = cv2.circle(np.zeros(shape, np.uint8), (90, 50), 30, 255, cv2.FILLED)
+    cv2.imwrite(str(tmp_path / "disc.png"), mask)
+    inside = cv2.erode(mask, np.ones((9, 9))) > 0
+    return tmp_path / "disc.png", inside, cv2.dilate(mask, np.ones((9, 9))) == 0
+
+
+def test_only_the_object_or_all_but_it_is_enhanced(noisy, tmp_path, disc):
+    path, inside, outside = disc
+    source = write(tmp_path / "noisy.y4m", noisy)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in range(len(noisy)):
+        (folder / f"{index:05d}.png").write_bytes(
+            encode_indexed((cv2.imread(str(path), 0) > 0) * np.uint8(7))
+        )
+    options = {"denoise": 25, "light": True}
+    enhance(source, tmp_path / "all.y4m", **options)
+    whole = read(tmp_path / "all.y4m")
+    for mask, invert, same, done in ((path, False, outside, inside), (folder, True, inside, outside)):
+        enhance(source, tmp_path / "a.y4m", mask=mask, invert_mask=invert, force=True, **options)
+        for before, after, full in zip(noisy, read(tmp_path / "a.y4m"), whole, strict=True):
+            assert np.array_equal(after.y[same], before.y[same])
+            assert np.array_equal(after.y[done], full.y[done])
+            low, high = np.minimum(before.y, full.y), np.maximum(before.y, full.y)
+            assert ((low <= after.y) & (after.y <= high)).all()
+
+
+def test_a_mask_goes_along_with_scale_rate_and_preview(clean, tmp_path, disc):
+    path, inside, outside = disc
+    source = write(tmp_path / "clean.y4m", clean)
+    told = enhance(source, tmp_path / "a.y4m", scale=2, rate=2, mask=path)
+    frames = read(tmp_path / "a.y4m")
+    enhance(source, tmp_path / "all.y4m", scale=2, rate=2)
+    whole = read(tmp_path / "all.y4m")
+    assert told["frames"] == len(frames) == 2 * len(clean)
+    large = enlarged(clean[4].planes, 2 * SIZE[0], 2 * SIZE[1])[0]
+    wide, far = (cv2.resize(part.astype(np.uint8), None, fx=2, fy=2) > 0 for part in (inside, outside))
+    assert np.array_equal(frames[8].y[far], large[far])
+    assert np.array_equal(frames[8].y[wide], whole[8].y[wide])
+    assert not np.array_equal(whole[8].y[far], large[far])
+    # A preview in the middle takes the masks of its frames, not the first ones.
+    folder = tmp_path / "late"
+    folder.mkdir()
+    for index in range(len(clean)):
+        shown = cv2.imread(str(path), 0) if index >= 5 else np.zeros(SIZE[::-1], np.uint8)
+        cv2.imwrite(str(folder / f"{index:05d}.png"), shown)
+    enhance(source, tmp_path / "look.y4m", denoise=20, mask=folder, preview=5 / 25)
+    left, right = (read(tmp_path / "look.y4m")[0].y[:, place : place + SIZE[0]] for place in (0, SIZE[0]))
+    assert not np.array_equal(left[inside], right[inside])
+
+
+def test_masks_that_do_not_fit_are_refused_and_leave_nothing(noisy, tmp_path, disc, monkeypatch):
+    monkeypatch.setattr(resuming, "SEGMENT", 2)
+    source = write(tmp_path / "noisy.mkv", noisy)
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"m{index}.png"), cv2.imread(str(disc[0]), 0))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="4 masks"):
+        enhance(source, tmp_path / "a.mp4", denoise=25, mask=tmp_path / "m%d.png")
+    with pytest.raises(InputError, match="none"):
+        enhance(source, tmp_path / "a.mp4", denoise=25, mask=tmp_path / "none.png")
+    cv2.imwrite(str(tmp_path / "m0.png"), np.zeros((40, 40), np.uint8))
+    with pytest.raises(InputError, match="proportions"):
+        enhance(source, tmp_path / "a.mp4", denoise=25, mask=tmp_path / "m0.png")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_interrupted_run_with_masks_goes_on_with_the_right_ones(noisy, tmp_path, monkeypatch):
+    monkeypatch.setattr(resuming, "SEGMENT", 3)
+    source = write(tmp_path / "noisy.mkv", noisy)
+    for index in range(len(noisy)):
+        mask = cv2.circle(np.zeros(SIZE[::-1], np.uint8), (20 + 15 * index, 50), 20, 255, cv2.FILLED)
+        cv2.imwrite(str(tmp_path / f"m{index}.png"), mask)
+    options = {"denoise": 25, "mask": tmp_path / "m%d.png"}
+
+    def stop(done, total):
+        if done > 6:
+            raise KeyboardInterrupt
+
+    enhance(source, tmp_path / "whole.mp4", **options)
+    with pytest.raises(KeyboardInterrupt):
+        enhance(source, tmp_path / "a.mp4", progress=stop, **options)
+    seen = []
+    enhance(source, tmp_path / "a.mp4", progress=lambda done, total: seen.append(done), **options)
+    assert seen[0] == 6
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 def test_nothing_passes_a_cut(noisy):

@@ -12,6 +12,7 @@ from vivae.media import open_video
 from vivae.media.indexed import encode_indexed, read_indexed
 from vivae.media.masks import read_masks
 from vivae.tasks.compress import compress
+from vivae.tasks.enhance import enhance
 from vivae.tasks.segment import segment
 from vivae.tasks.stylize import stylize
 
@@ -123,7 +124,8 @@ def test_masks_feed_the_other_verbs(clip, tmp_path):
     assert [bool(mask.any()) for mask in masks] == [True] * FRAMES
     stylize(clip, tmp_path / "styled.mkv", style="wave", mask=tmp_path / "masks", codec="ffv1")
     compress(clip, tmp_path / "small.mp4", roi=tmp_path / "masks", speed=10)
-    for name in ("styled.mkv", "small.mp4"):
+    enhance(clip, tmp_path / "better.mp4", deblur=True, mask=tmp_path / "masks")
+    for name in ("styled.mkv", "small.mp4", "better.mp4"):
         with open_video(tmp_path / name) as reader:
             assert len(list(reader)) == FRAMES
 

@@ -153,9 +153,11 @@ def compress(
         typer.Option("--speed", min=0, max=10, help="Layered: 0 smallest file, 10 quickest. [default: 6]"),
     ] = None,
     roi: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--roi", metavar="MASKS", help="Layered: bits for what these masks show; the rest is calmed."
+            "--roi",
+            metavar="MASKS|auto",
+            help="Layered: bits for what these masks show, or for what moves by itself; the rest is calmed.",
         ),
     ] = None,
     grain: Annotated[

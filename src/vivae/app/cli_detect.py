@@ -62,6 +62,12 @@ def score(
     follow: Annotated[
         bool, typer.Option("--follow", help="IN is still being written: read on while it grows.")
     ] = False,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            "--maps", metavar="OUT", help="Where: a folder of grey PNG, or a video with colours over it."
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Also a page to look at, beside the scores.")
     ] = False,
@@ -81,6 +87,7 @@ def score(
                 output,
                 false_alarms=false_alarms,
                 follow=follow,
+                maps=maps,
                 report=report,
                 start=start,
                 end=end,

@@ -76,6 +76,10 @@ def enhance(
             "--auto", help="Measure first and do what is needed. [default without other treatments]"
         ),
     ] = False,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", metavar="MASKS", help="Enhance only what these masks show.")
+    ] = None,
+    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Enhance all but that.")] = False,
     preset: Annotated[str, typer.Option("--preset", help="fast or best.")] = "fast",
     preview: Annotated[
         float | None,
@@ -98,7 +102,7 @@ def enhance(
     debug: Debug = False,
 ) -> None:
     """Make a video better: less noise and compression, more pixels, light and focus. Measures first what it needs."""
-    kept = "Finished segments are kept: run the same command again to go on."
+    kept = "Segments that are finished are kept: run the same command again to go on."
     with Session(as_json, kept=kept) as session:
         session.show(
             vivae.enhance(
@@ -111,6 +115,8 @@ def enhance(
                 deblur=deblur,
                 rate=rate,
                 auto=auto,
+                mask=mask,
+                invert_mask=invert_mask,
                 preset=preset,  # type: ignore[arg-type]
                 preview=preview,
                 model=model,

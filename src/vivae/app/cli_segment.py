@@ -67,7 +67,8 @@ def segment(
     debug: Debug = False,
 ) -> None:
     """Cut objects out of a video: those you point at, those that move, or what passes a camera that stands still."""
-    with Session(as_json) as session:
+    kept = "Frames that were labelled are kept: run the same command again to go on."
+    with Session(as_json, kept=kept) as session:
         session.show(
             vivae.segment(
                 source,

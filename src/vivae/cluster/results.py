@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vivae.cluster.manifest import Row
-from vivae.cluster.sources import VIDEO_SUFFIXES, Item
+from vivae.cluster.sources import FILES, Item
 from vivae.errors import InputError, OutputError
 from vivae.media.atomic import output_error
 from vivae.media.source import IMAGE_SUFFIXES
@@ -59,7 +59,7 @@ def suffix_of(verb: str, chosen: str | None, settings: Mapping[str, Any]) -> Cal
 
 def made_folder(folder: Path) -> Path:
     """The real path of the output folder, made if it is not there. Raises OutputError."""
-    if folder.suffix.lower() in VIDEO_SUFFIXES and not folder.is_dir():
+    if folder.suffix.lower() in FILES and not folder.is_dir():
         raise OutputError(f"'{folder}' looks like a file, and many results need a folder: give one with -o")
     try:
         folder.mkdir(exist_ok=True)

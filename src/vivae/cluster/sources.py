@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vivae.errors import InputError
-from vivae.media.source import IMAGE_SUFFIXES
+from vivae.media.source import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
-_VIDEOS = (
-    "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg vob wmv flv f4v ogv ogm 3gp 3g2 mxf asf divx y4m ivf vva"
-)
-VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
+FILES = VIDEO_SUFFIXES | {".vva"}
+"""What a folder is searched for."""
 _NUMBERED = re.compile(r"\d$")
 _BLOCK = 1 << 20
 
@@ -131,7 +129,7 @@ def _matched(pattern: str) -> list[Path]:
     found = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 (absolute patterns)
     files = [path for path in found if path.is_file()]
     if files:
-        return [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        return [path for path in files if path.suffix.lower() in FILES]
     return [path for path in found if path.is_dir()]
 
 
@@ -171,7 +169,7 @@ def _videos(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in _listed(folder)
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in FILES and not path.name.startswith(".") and path.is_file()
     )
 
 

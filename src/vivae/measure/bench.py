@@ -167,15 +167,21 @@ def markdown_table(
     rows: Mapping[str, Sequence[Cell]],
     digits: Sequence[int],
     apart: Iterable[str] = APART,
+    mean: bool = True,
 ) -> str:
-    """One line a row and their mean last, over the rows that are not `apart`; those follow the mean."""
+    """One line a row and their mean last, over the rows that are not `apart`; those follow the mean.
+
+    mean: without it all rows are alike, as where they are not clips.
+    """
+    if not mean:
+        apart = ()
     apart_rows = [name for name in rows if name in set(apart)]
     main = [name for name in rows if name not in apart_rows]
     lines = [_line(columns), _line(["---", *["---:"] * (len(columns) - 1)])]
     lines += [_line([name, *_cells(rows[name], digits)]) for name in main]
-    if len(main) > 1:
-        mean = _cells(mean_of(rows, main), digits)
-        lines.append(_line(["**mean**", *(f"**{cell}**" if cell != "-" else cell for cell in mean)]))
+    if mean and len(main) > 1:
+        means = _cells(mean_of(rows, main), digits)
+        lines.append(_line(["**mean**", *(f"**{cell}**" if cell != "-" else cell for cell in means)]))
     lines += [_line([f"*{name}* (not in the mean)", *_cells(rows[name], digits)]) for name in apart_rows]
     return "\n".join(lines) + "\n"
 

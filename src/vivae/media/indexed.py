@@ -5,8 +5,9 @@
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import cv2
@@ -57,7 +58,7 @@ def read_indexed(path: Path) -> Labels:
 
     Raises FormatError for what is no image.
     """
-    indices = _palette_indices(path)
+    indices = _palette_indices(f"file:{path}")
     if indices is not None:
         return indices
     picture: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -71,9 +72,17 @@ def read_indexed(path: Path) -> Labels:
     return np.asarray(picture, np.uint8)
 
 
-def _palette_indices(path: Path) -> Labels | None:
+def decode_indexed(data: bytes) -> Labels:
+    """Object ids (H, W) of what `encode_indexed` made. Raises FormatError."""
+    indices = _palette_indices(BytesIO(data))
+    if indices is None:
+        raise FormatError("a label map is no PNG of palette indices")
+    return indices
+
+
+def _palette_indices(source: str | BinaryIO) -> Labels | None:
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(source, "r") as container:
             frame = next(container.decode(video=0), None)
             if frame is None or frame.format.name != "pal8":
                 return None

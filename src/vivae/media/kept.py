@@ -9,11 +9,18 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vivae.media.atomic import atomic_path
 from vivae.media.source import find_source
+
+Arrays = dict[str, NDArray[Any]]
+"""What work has in mind, by name."""
 
 
 class Kept:
@@ -28,7 +35,7 @@ class Kept:
         try:
             head, _, body = self._path(wanted).read_bytes().partition(b"\n")
             told = json.loads(head)
-            return (told, body) if told.pop("check") == _digest(body) else None
+            return (told, body) if told.pop("check") == _digest(told, body) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -36,7 +43,27 @@ class Kept:
         """Keep a part: figures that JSON can say, and bytes."""
         self.folder.mkdir(exist_ok=True)
         with atomic_path(self._path(wanted), force=True) as part:
-            part.write_bytes(json.dumps({**told, "check": _digest(body)}).encode() + b"\n" + body)
+            head = json.dumps({**told, "check": _digest(told, body)})
+            part.write_bytes(head.encode() + b"\n" + body)
+
+    def put_arrays(self, wanted: str, told: Mapping[str, Any], arrays: Arrays) -> None:
+        """Keep figures and arrays of numbers."""
+        forms = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+        self.put(wanted, {**told, "arrays": forms}, b"".join(array.tobytes() for array in arrays.values()))
+
+    def get_arrays(self, wanted: str) -> tuple[dict[str, Any], Arrays] | None:
+        """The figures and arrays kept for this request, if they are whole."""
+        found = self.get(wanted)
+        if found is None:
+            return None
+        told, body = found
+        arrays, at = {}, 0
+        for name, kind, shape in told.pop("arrays"):
+            count = prod(shape)
+            array = np.frombuffer(body, kind, count, at).reshape(shape)
+            arrays[name] = array.copy()  # those of a buffer cannot be written to
+            at += array.nbytes
+        return told, arrays
 
     def remove(self) -> None:
         """Nothing is needed any more."""
@@ -46,8 +73,8 @@ class Kept:
         return self.folder / (hashlib.sha256(f"{self._mark} {wanted}".encode()).hexdigest()[:32] + ".part")
 
 
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
+def _digest(told: Mapping[str, Any], body: bytes) -> str:
+    return hashlib.sha256(json.dumps(told).encode() + b"\n" + body).hexdigest()
 
 
 def file_mark(path: str | os.PathLike[str]) -> str:

@@ -6,6 +6,7 @@ A folder or pattern of images (one a frame; 0 is background, anything else objec
 
 import os
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import FormatError, InputError
+from vivae.media.color import Planes
 from vivae.media.probe import probe
 from vivae.media.reader import open_video
 from vivae.media.source import find_source
 
 Mask = NDArray[np.bool_]
+FEATHER = 5
+"""Side, in pixels of a mask, of the blur of its edge."""
 
 
 def read_masks(path: str | os.PathLike[str], width: int, height: int) -> Iterator[Mask]:
@@ -31,11 +35,38 @@ def read_masks(path: str | os.PathLike[str], width: int, height: int) -> Iterato
             for frame in frames:
                 yield _sized(frame.y > 127, width, height)
         return
-    while True:
-        for file in source.files:
-            yield _sized(_image(file), width, height)
-        if len(source.files) > 1:
-            return
+    if len(source.files) == 1:
+        yield from repeat(_sized(_image(source.files[0]), width, height))
+    for file in source.files:
+        yield _sized(_image(file), width, height)
+
+
+def masks_for(
+    path: str | os.PathLike[str], width: int, height: int, *, invert: bool = False
+) -> Iterator[Mask]:
+    """As `read_masks`, and an InputError for who asks for more masks than there are. invert: all but what they show."""
+    count = 0
+    for mask in read_masks(path, width, height):
+        yield ~mask if invert else mask
+        count += 1
+    raise InputError(
+        f"'{path}' holds {count} masks and the video has more frames: give one for each, or a single one for all"
+    )
+
+
+def within(mask: Mask, outside: Planes, inside: Planes) -> Planes:
+    """`inside` where the mask is set, else `outside`, with a soft edge; uint8 planes, which may be larger than it."""
+    soft = cv2.blur(mask.astype(np.float32), (FEATHER, FEATHER))
+    mixed = []
+    for old, new in zip(outside, inside, strict=True):
+        share = soft
+        if old.shape != soft.shape:
+            larger = old.shape[0] > soft.shape[0]
+            method = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
+            share = np.asarray(cv2.resize(soft, old.shape[::-1], interpolation=method), np.float32)
+        mixed.append(np.rint(old + share * (new.astype(np.float32) - old)).astype(np.uint8))
+    y, u, v = mixed
+    return y, u, v
 
 
 def _image(path: Path) -> Mask:

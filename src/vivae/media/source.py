@@ -24,6 +24,11 @@ from vivae.errors import FormatError, InputError
 
 _IMAGES = "png jpg jpeg bmp tif tiff webp ppm pgm pnm pbm tga jp2 exr dpx qoi jxl avif heic"
 IMAGE_SUFFIXES = frozenset(f".{kind}" for kind in _IMAGES.split())
+_VIDEOS = (
+    "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg vob wmv flv f4v ogv ogm 3gp 3g2 mxf asf divx y4m ivf gif"
+)
+VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
+"""What is looked for in folders; a file that is named takes its chance whatever its suffix."""
 DEFAULT_IMAGE_FPS = Fraction(25)
 MAX_SIDE = 16384
 

@@ -2,7 +2,7 @@
 
 For every clip and method six points, each a whole file on disk, decoded and measured in PSNR by plane, MS-SSIM, VMAF
 and VMAF-NEG; then rates at equal quality. The other parts are shots spliced together, images, objects by their masks,
-and fixed cameras (`vivae.tasks.bench_domain`). Points of peers do not depend on vivae and are taken once.
+fixed cameras (`vivae.tasks.bench_domain`), speed and memory. Points of peers do not depend on vivae and are taken once.
 """
 
 import os
@@ -25,14 +25,17 @@ from vivae.media import Frame, open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_grain import grain, grain_table
 from vivae.tasks.bench_images import images
-from vivae.tasks.bench_roi import roi
+from vivae.tasks.bench_roi import roi, roi_table
 from vivae.tasks.bench_shots import multishot, shot_cells
+from vivae.tasks.bench_speed import memory as memory_of
+from vivae.tasks.bench_speed import memory_table, speed_table
+from vivae.tasks.bench_speed import speed as speed_of
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
 from vivae.vae.zoo import load_enhancer
 
 VERSION = 1
 """Of the way figures are taken: raise it, and old records are taken again."""
-PARTS = ("curves", "multishot", "images", "roi", "grain", "domain")
+PARTS = ("curves", "multishot", "images", "roi", "grain", "domain", "speed", "memory")
 LADDER = (25, 33, 41, 49, 56, 62)
 HD_LADDER = (49, 52, 55, 58, 61, 63)
 OURS = "vivae"
@@ -98,6 +101,10 @@ def bench_codec(
         measure = partial(_domain, camera, minutes, threads, progress)
         key = f"domain-{camera.name}-{minutes:g}"
         jobs.append(("domain", camera.name, partial(own_records.get, key, camera.second, measure)))
+    for part, measured in (("speed", speed_of), ("memory", memory_of)):
+        if part in wanted:
+            measure = partial(measured, data, model, speed, threads)
+            jobs.append((part, "codec", partial(own_records.get, f"{part}-{threads}", None, measure)))
     for number, (part, name, job) in enumerate(jobs):
         progress(f"{part}: {name}", number / len(jobs))
         found[part][name] = job()
@@ -241,9 +248,7 @@ def tables(result: Record) -> str:
         parts.append("## Images: the latent codec's rate at equal PSNR-YUV, per cent\n")
         parts.append(bench.markdown_table(["clip", "JPEG", "WebP", "AVIF"], rows, (1, 1, 1)))
     if result.get("roi"):
-        rows = {name: [found["rate_percent"], found["overlap"]] for name, found in result["roi"].items()}
-        parts.append(f"## With --roi: rate at equal PSNR-YUV inside the object against {SAME}, per cent\n")
-        parts.append(bench.markdown_table(["clip", "rate", "overlap"], rows, (1, 2)))
+        parts.append(roi_table(result["roi"], SAME))
     if result.get("grain"):
         parts.append(grain_table(result["grain"]))
     if result.get("domain"):
@@ -259,6 +264,8 @@ def tables(result: Record) -> str:
         columns = ["camera", "rate", "rate, weights counted", "minutes of training", "frames"]
         parts.append(f"## Fixed cameras, second half: rate at equal PSNR-YUV against {SAME}, per cent\n")
         parts.append(bench.markdown_table(columns, rows, (1, 1, 1, 0)))
+    for part, table in (("speed", speed_table), ("memory", memory_table)):
+        parts += map(table, result.get(part, {}).values())
     return "\n".join([*parts, bench.provenance(result["environment"])])
 
 

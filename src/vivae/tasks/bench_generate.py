@@ -318,12 +318,6 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _table(columns: Sequence[str], rows: dict[str, list[Any]], digits: Sequence[int]) -> str:
-    """Without a mean: the rows are sets and methods, not clips."""
-    table = bench.markdown_table(columns, rows, digits, apart=rows)
-    return table.replace(" (not in the mean)", "").replace("*", "")
-
-
 def _report(result: Record) -> str:
     lines = ["# Generation: moving digits\n"]
     rows: dict[str, list[Any]] = {}
@@ -356,7 +350,7 @@ def _report(result: Record) -> str:
             "parameters, M",
             "processor minutes",
         ]
-        lines.append(_table(columns, rows, [2, 2, 2, 2, 1, 1, 1, 1, 0, 2, 1]))
+        lines.append(bench.markdown_table(columns, rows, [2, 2, 2, 2, 1, 1, 1, 1, 0, 2, 1], mean=False))
         lines.append(
             f"{CLIPS} clips in each set, {READ} of them read. Fréchet distance in the latent of the VAE `base`; "
             "legible: frames whose digits do not hide each other and are both read with 90 % confidence.\n"
@@ -367,7 +361,7 @@ def _report(result: Record) -> str:
         rows = {
             name: [told[name]["psnr"], told[name]["ssim"]] for name in told if isinstance(told[name], dict)
         }
-        lines.append(_table(["method", "PSNR, dB", "SSIM"], rows, [2, 3]))
+        lines.append(bench.markdown_table(["method", "PSNR, dB", "SSIM"], rows, [2, 3], mean=False))
         lines.append(
             f"{told['clips']} clips of digits that no training saw, {told['draws']} draws of each.\n"
         )

@@ -30,7 +30,7 @@ from vivae.vae.moving import MotionWindow, View
 from vivae.vae.outline import Hints, outline, redrawn
 from vivae.vae.segmenter import FlowSegmenter
 from vivae.vae.tracker import Tracker
-from vivae.vae.zoo import load_segmenter
+from vivae.vae.zoo import load_model, load_segmenter
 
 VERSION = 2
 CHOSEN = ("bmx-trees", "cows", "dog", "drift-chicane", "horsejump-high")
@@ -178,7 +178,7 @@ def _davis(root: Path, name: str, network: FlowSegmenter, frames: int | None, pa
 
 
 def _followed(views: Sequence[View], first: Any) -> Iterator[Any]:
-    tracker = Tracker()
+    tracker = Tracker(load_model())
     for index, view in enumerate(views):
         yield (tracker.follow(view) if index else tracker.say(view, {1: first}))[1]
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,19 +24,21 @@ from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedErro
 from vivae.media import Frame, VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
 from vivae.media.kept import Kept, file_mark
-from vivae.media.masks import read_masks
+from vivae.media.masks import Mask, read_masks
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.familiar import check_familiar
 from vivae.tasks.graining import Grained, find_grain
+from vivae.tasks.noticing import Noticed
 from vivae.tasks.perceived import encode_to_vmaf
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer, load_model, notes_of
+from vivae.vae.zoo import list_models, load_enhancer, load_model, load_segmenter, notes_of
 
 logger = logging.getLogger(__name__)
 
 KEY_INTERVAL = 64
 """Frames from one key frame of the latent codec to the next, where nothing else is asked for."""
 USUAL_SPEED = 6
+AUTO = "auto"
 SUFFIXES = {"layered": (".mp4", ".mkv", ".webm"), "latent": (".vva",)}
 
 
@@ -74,7 +77,8 @@ def compress(
     needs the `bench` extra.
     speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
     roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
-    that is coded; around it the background is calmed before coding, so that its bits go to the object.
+    that is coded; around it the background is calmed before coding, so that its bits go to the object. "auto": what
+    moves by itself, found first as `vivae.segment` does; shots in which nothing does are coded as usual.
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
@@ -132,15 +136,28 @@ def compress(
             grained: Grained | None = None
             if grain:
                 grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)
+            folder = Path(dst).absolute().parent / f".{Path(dst).name}.vivae"
+            where: str | None = None
+            masks: Callable[[], Iterator[Mask]] | None = None
+            if roi == AUTO:
+                network = load_segmenter(device=device)
+                tell("First what moves by itself is found.")
+                noticed = Noticed(src, info, network, folder, start=start, end=end, progress=progress)
+                reached["roi_frames"] = noticed.frames
+                tell(_told(noticed.frames))
+                if noticed.frames:
+                    where, masks = f"auto {network.hash}", noticed.masks
+            elif roi is not None:
+                where, masks = file_mark(roi), partial(read_masks, roi, info.width, info.height)
             # What an interrupted run has finished is found under the same circumstances.
             kept = Kept(
-                Path(dst).absolute().parent / f".{Path(dst).name}.vivae",
+                folder,
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
-                f"{roi and file_mark(roi)} {None if grained is None else grained.noise}",
+                f"{where} {None if grained is None else grained.noise}",
             )
             job = LayeredJob(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
-                start=start, end=end, prepare=_prepared(roi, info, grained), progress=progress,
+                start=start, end=end, prepare=_prepared(masks, grained), progress=progress,
                 grain=None if grained is None else grained.grain,
             )  # fmt: skip
             name = enhancer.config.name
@@ -333,13 +350,19 @@ def _grained(
     return found
 
 
-def _prepared(roi: str | os.PathLike[str] | None, info: VideoInfo, grained: Grained | None) -> Prepare:
-    if roi is None and grained is None:
+def _told(frames: int) -> str:
+    if not frames:
+        return "Nothing moves by itself: it is coded as usual."
+    return f"Something moves by itself in {frames} frames: the bits go there."
+
+
+def _prepared(masks: Callable[[], Iterator[Mask]] | None, grained: Grained | None) -> Prepare:
+    if masks is None and grained is None:
         return iter
 
     def prepared(frames: Iterable[Frame]) -> Iterator[Frame]:
         clean = iter(frames) if grained is None else grained.denoised(frames)
-        return clean if roi is None else calmed(clean, read_masks(roi, info.width, info.height))
+        return clean if masks is None else calmed(clean, masks())
 
     return prepared
 

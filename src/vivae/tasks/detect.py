@@ -6,7 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vivae.errors import InputError
 from vivae.media import Frame, atomic_path, is_live, open_live, open_video, refuse_overwrite
+from vivae.tasks.anomaly_maps import Where, open_maps
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.normality import SIGNS, Normality, load_normality
 from vivae.tasks.regions import Map, Regions, RegionWatcher, shrunk_luma
@@ -42,6 +43,8 @@ class Scored:
     box: tuple[int, int, int, int]
     """Of the strangest region, x y width height in pixels of the video; empty where nothing moves."""
     reason: str
+    where: Where
+    """Every region that moves, with its score by itself, not averaged over time."""
     alarm: bool = False
 
 
@@ -79,6 +82,7 @@ def detect_score(
     *,
     false_alarms: float = 1.0,
     follow: bool = False,
+    maps: str | os.PathLike[str] | None = None,
     gathered: Gathered | None = None,
     start: float | None = None,
     end: float | None = None,
@@ -92,7 +96,9 @@ def detect_score(
     was added for ten seconds. Such a source may be stopped by Ctrl-C, and what was scored is kept.
     dst: a .csv with a row a frame: frame, time_s, score, its parts, alarm, and where. Beside it, NAME.events.json lists
     events: start, end, peak, box, and a reason in words. false_alarms: how many an hour are tolerated on normal
-    footage. gathered: filled with what a page shows. One pass, with a delay of 0.6 s and bounded memory.
+    footage. maps: where each frame is strange, see `vivae.tasks.anomaly_maps.open_maps`: a folder of grey PNG, or a
+    video with the maps over it. gathered: filled with what a page shows. One pass, with a delay of 0.6 s and bounded
+    memory.
     Returns the number of frames and events, and the threshold. Raises InputError, FormatError, OutputError.
     """
     normality = load_normality(Path(model))
@@ -102,6 +108,8 @@ def detect_score(
     if target.suffix.lower() != ".csv":
         raise InputError(f"scores are written to a .csv file, not '{target.name}'")
     refuse_overwrite(dst, src, model)
+    if maps is not None:
+        refuse_overwrite(maps, src, model, dst)
     threshold, sure = normality.threshold(false_alarms)
     if not sure:
         logger.warning(
@@ -112,7 +120,11 @@ def detect_score(
     count = alarms = 0
     live = follow or is_live(src)
     source = open_live(src, start=start, end=end) if live else open_video(src, start=start, end=end)
-    with source as reader, atomic_path(target, force) as part:
+    with source as reader, atomic_path(target, force) as part, ExitStack() as stack:
+        draw = None
+        if maps is not None:
+            sound = None if live else src
+            draw = stack.enter_context(open_maps(maps, reader.info, sound, force, start=start, end=end))
         total = None if live else expected_frames(reader.info, start, end)
         with Path(part).open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
@@ -126,6 +138,8 @@ def detect_score(
                         logger.warning("unusual at %.1f s: %s", scored.time, scored.reason)
                     if gathered is not None:
                         gathered.add(scored, frame, len(watcher.events) - 1 if strangest else None)
+                    if draw is not None:
+                        draw(frame, scored.where)
                     rows.writerow(_row(scored))
                     count, alarms = count + 1, alarms + scored.alarm
                     progress(count, None if total is None else max(count, total))
@@ -209,12 +223,15 @@ def _judged(
     score = float(np.mean([score for score, _ in around]))
     parts = np.mean([part for _, part in around], axis=0)
     box, reason = (0, 0, 0, 0), "nothing moves"
+    boxes = [_enlarged(one, normality.view.background.shape, frame) for one in regions.boxes]
+    scores = normality.parts(signs).sum(1)
     if len(signs):
-        which = int(normality.parts(signs).sum(1).argmax())
-        box = _enlarged(regions.boxes[which], normality.view.background.shape, frame)
+        which = int(scores.argmax())
+        box = boxes[which]
         reason = normality.reason(regions.figures[which], signs[which])
     told = dict(zip(SIGNS, map(float, parts), strict=True))
-    return Scored(index, float(frame.time), score, told, box, reason), frame
+    where = list(zip(boxes, map(float, scores), strict=True))
+    return Scored(index, float(frame.time), score, told, box, reason, where), frame
 
 
 def _enlarged(box: NDArray[np.int32], shape: tuple[int, ...], frame: Frame) -> tuple[int, int, int, int]:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from vivae import __version__
 from vivae.codec.spool import with_cuts
-from vivae.errors import InputError
+from vivae.errors import FormatError, InputError
 from vivae.measure.condition import Condition, measure_condition
 from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, probe, refuse_overwrite
 from vivae.media.av1 import Av1Settings
 from vivae.media.kept import Kept, file_mark
+from vivae.media.masks import Mask, masks_for
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
@@ -51,6 +52,8 @@ def enhance(
     deblur: bool = False,
     rate: int = 1,
     auto: bool = False,
+    mask: str | os.PathLike[str] | None = None,
+    invert_mask: bool = False,
     preset: Preset = "fast",
     preview: float | None = None,
     model: str | Path | None = None,
@@ -69,8 +72,9 @@ def enhance(
     denoise: "auto", or the deviation of the noise in 8-bit RGB code values. deblock: remove what a codec left: blocks,
     ringing, mosquito noise. scale: 2, 3 or 4 times wider and higher. light: brighten dark and flat footage, steadily
     over time. deblur: sharpen soft focus. auto: what measuring advises, beside the treatments that are asked for.
-    preset: "fast", or "best", the mean of four looks at each
-    frame, which takes four times as long.
+    mask: images or a video of an object, the first of them for the first frame, see `vivae.media.masks`; only that is
+    made better, with a soft edge, or with invert_mask all but that; where it is scaled, Lanczos enlarges the rest.
+    preset: "fast", or "best", the mean of four looks at each frame, which takes four times as long.
     preview: write three seconds from this time on instead, the source on the left and the result on the right.
     codec, crf: of the written video, as for `vivae.media.open_writer`. start, end: seconds.
     tell: called with a sentence about what will be done and how long it may take, before the work starts.
@@ -87,12 +91,24 @@ def enhance(
         raise InputError(f"there is no preset '{preset}': choose fast or best")
     if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
         raise InputError(f"noise must lie between 0 and 100 code values, not at {denoise:g}")
-    refuse_overwrite(dst, src)
+    refuse_overwrite(dst, src, *([] if mask is None else [mask]))
     check_output(dst, force)
     info = probe(src)
     check_size(Path(dst), info.width * scale, info.height * scale)
+    unseen = 0
     if preview is not None:
+        if mask is not None:
+            unseen = _frames_before(src, start, preview)
         start, end = preview, preview + PREVIEW_SECONDS
+
+    def masks() -> Iterator[Mask] | None:
+        if mask is None:
+            return None
+        return itertools.islice(masks_for(mask, info.width, info.height, invert=invert_mask), unseen, None)
+
+    # What is wrong with them is said before the work.
+    for _ in itertools.islice(masks() or (), 1):
+        pass
     condition = measure_condition(_samples(src, info, start, end), info)
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
     plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
@@ -101,7 +117,10 @@ def enhance(
     middle = load_enhancer("between", device=device) if rate > 1 else None
     total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
-    tell(f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}.")
+    where = "" if mask is None else f", {'but not ' if invert_mask else 'only '}in what the masks show"
+    tell(
+        f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}{where}."
+    )
     if deblock and not plan.deblock:
         tell(f"Traces of {info.codec} stay: its own filters leave nothing that this would remove.")
     tell(_duration(src, partial(Restorer, plan, network, middle=middle), total, start))
@@ -118,16 +137,22 @@ def enhance(
 
     def work(skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]:
         with open_video(src, start=start, end=end) as reader:
-            yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate)
+            yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate, masks())
 
     if resumable:
-        circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf}"
+        shown = None if mask is None else f"{file_mark(mask)} {invert_mask}"
+        circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf} {shown}"
         kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)
         settings = Av1Settings(USUAL_CRF if crf is None else crf)
-        count = write_resumably(
-            dst, work, kept, picture=picture, settings=settings, threads=threads or os.cpu_count() or 1,
-            total=total, progress=progress, force=force, target=target,
-        )  # fmt: skip
+        try:
+            count = write_resumably(
+                dst, work, kept, picture=picture, settings=settings, threads=threads or os.cpu_count() or 1,
+                total=total, progress=progress, force=force, target=target,
+            )  # fmt: skip
+        except (InputError, FormatError):
+            # Unlike one that was interrupted, a run that cannot end well is not gone on with.
+            kept.remove()
+            raise
     else:
         if suffix in CONTAINERS and crf is None and codec in (None, "av1"):
             crf = USUAL_CRF
@@ -189,6 +214,14 @@ def _samples(
         if info.is_image:
             break
     return found
+
+
+def _frames_before(src: str | os.PathLike[str], start: float | None, end: float) -> int:
+    """How many frames there are between two times in seconds."""
+    if end <= (start or 0):
+        return 0
+    with open_video(src, start=start, end=end) as reader:
+        return sum(1 for _ in reader)
 
 
 def _sentence(condition: Condition) -> str:

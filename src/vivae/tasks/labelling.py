@@ -1,17 +1,19 @@
 """Label maps of a video, frame by frame: which object, if any, each pixel belongs to.
 
 Three ways: a still camera's background, what moves by itself, and objects that a person pointed at. All work in small
-(`vivae.vae.outline.LINES`) and give ids at full size. Memory does not grow with the length of the video.
+(`vivae.vae.outline.LINES`) and give ids at full size. Memory does not grow with the length of the video. Each frame
+comes with what another run needs to go on after it and give the same.
 """
 
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,11 +24,13 @@ from vivae.errors import InputError
 from vivae.media import Frame, Planes, VideoInfo, open_video
 from vivae.media.frames import as_seconds
 from vivae.media.indexed import read_indexed
+from vivae.media.kept import Arrays
 from vivae.tasks.prompts import MOST_OBJECTS, Prompt, check_hints
 from vivae.vae.background import Background
 from vivae.vae.discover import Discoverer
 from vivae.vae.identity import Identities
-from vivae.vae.moving import MotionWindow, View
+from vivae.vae.model import VideoVAE
+from vivae.vae.moving import REACH, MotionWindow, View
 from vivae.vae.outline import LINES, Hints, outline
 from vivae.vae.segmenter import FlowSegmenter
 from vivae.vae.tracker import Tracker
@@ -35,6 +39,28 @@ Labels = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 CHUNK = 48
 """Frames that are held while going backwards."""
+
+
+class Labelled(NamedTuple):
+    """A frame's place, time in seconds and ids."""
+
+    number: int
+    time: Fraction
+    labels: Labels
+    state: Callable[[], Arrays] | None
+    """What to go on from after this frame, to be asked for before the next one; None where no run can begin."""
+    begins: bool = False
+    """Whether a shot begins with it, as far as that matters to who found them."""
+
+
+class Done(NamedTuple):
+    """What another run has done: so many results, and the state after the last of them."""
+
+    frames: int = 0
+    state: Mapping[str, NDArray[Any]] = {}
+
+
+NOTHING_DONE = Done()
 
 
 @dataclass(frozen=True)
@@ -77,10 +103,16 @@ def labels_of(masks: dict[int, Any], width: int, height: int) -> Labels:
     return labels
 
 
-def still_camera(span: Span) -> Iterator[tuple[int, Fraction, Labels]]:
-    """Index, time and ids of each frame of a camera that does not move."""
+def still_camera(span: Span, done: Done = NOTHING_DONE) -> Iterator[Labelled]:
+    """The frames of a camera that does not move."""
     background, identities = Background(), Identities()
-    for index, frame in enumerate(span.frames()):
+    if done.frames:
+        background.state, identities.state = _parts(done.state, "background", "identities")
+
+    def state() -> Arrays:
+        return _joined(background=background.state, identities=identities.state)
+
+    for index, frame in enumerate(itertools.islice(span.frames(), done.frames, None), done.frames):
         small = picture_of(frame.planes)
         mask = background.push((small[..., 0], small[..., 1], small[..., 2]))
         labels = identities.label(mask)
@@ -88,69 +120,112 @@ def still_camera(span: Span) -> Iterator[tuple[int, Fraction, Labels]]:
             labels = np.asarray(
                 cv2.resize(labels, frame.y.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8
             )
-        yield index, frame.time, labels
+        yield Labelled(index, frame.time, labels, state)
 
 
 def moving_objects(
-    span: Span, info: VideoInfo, network: FlowSegmenter
-) -> Iterator[tuple[int, Fraction, Labels]]:
-    """Index, time and ids of each frame: what moves by itself."""
+    span: Span, info: VideoInfo, network: FlowSegmenter, done: Done = NOTHING_DONE
+) -> Iterator[Labelled]:
+    """The frames with what moves by itself. A run can begin where a window or a shot does."""
     times: list[Fraction] = []
+    ended = False
 
     def views() -> Iterator[View]:
-        for view, time in _views(with_cuts(span.frames()), network, odds=True):
+        nonlocal ended
+        for view, time in _views(with_cuts(span.frames()), network, done.frames, odds=True):
             times.append(time)
             yield view
+        ended = True
 
-    identities = Identities()
-    for index, (likely, begins) in enumerate(Discoverer().run(views())):
+    discoverer, identities = Discoverer(), Identities()
+    if done.frames:
+        discoverer.state, identities.state = _parts(done.state, "discoverer", "identities")
+
+    def state() -> Arrays:
+        return _joined(discoverer=discoverer.state, identities=identities.state)
+
+    for index, (likely, begins) in enumerate(discoverer.run(views()), done.frames):
         if begins:
             identities.restart()
         mask = labels_of({1: likely}, info.width, info.height) > 0
-        yield index, times.pop(0), identities.label(mask)
+        time = times.pop(0)
+        # A window ends when all that was seen has been told, but for the view that showed its end.
+        finished = len(times) == (0 if ended else 1)
+        yield Labelled(index, time, identities.label(mask), state if finished else None, begins)
+
+
+class Networks(NamedTuple):
+    """What tells how things move, and whose features tell what looks alike."""
+
+    motion: FlowSegmenter
+    looks: VideoVAE
 
 
 def pointed_objects(
-    span: Span, info: VideoInfo, network: FlowSegmenter, prompts: Sequence[Prompt]
-) -> Iterator[tuple[int, Fraction, Labels]]:
-    """Index, time and ids of each frame, forwards from the first prompt, then backwards from it.
+    span: Span, info: VideoInfo, networks: Networks, prompts: Sequence[Prompt], done: Done = NOTHING_DONE
+) -> Iterator[Labelled]:
+    """The frames forwards from the first prompt, then those before it, backwards.
 
     Raises InputError for prompts outside of the video.
     """
     said = _placed(span, prompts)
-    places, first = said.places, min(said.places)
-    masks: dict[int, Any] = {}
-    tracker = Tracker()
-    ahead = _views(with_cuts(span.frames()), network)
-    for index, (view, time) in enumerate(ahead):
-        if index in places:
-            masks = _said(tracker, view, places[index], info)
-        elif index > first:
-            masks = tracker.follow(view)
-        if index >= first:
-            yield index, time, labels_of(masks, info.width, info.height)
-    if first:
-        yield from _backwards(span, info, network, said)
+    first = min(said.places)
+    last = int(done.state["index"]) if done.frames else None
+    if last is None or last >= first:
+        tracker = Tracker(networks.looks)
+        if last is not None:
+            (tracker.state,) = _parts(done.state, "tracker")
+        begin = first if last is None else last + 1
+        for index, (view, time) in enumerate(_views(with_cuts(span.frames()), networks.motion, begin), begin):
+            if index in said.places:
+                masks = _said(tracker, view, said.places[index], info)
+            else:
+                masks = tracker.follow(view)
+            labels = labels_of(masks, info.width, info.height)
+            yield Labelled(index, time, labels, partial(_tracked, tracker, index))
+        last = None
+    if first and last != 0:
+        yield from _backwards(span, info, networks, said, last, done.state)
+
+
+def _tracked(tracker: Tracker, index: int) -> Arrays:
+    return {"index": np.array(index), **_joined(tracker=tracker.state)}
 
 
 def _backwards(
-    span: Span, info: VideoInfo, network: FlowSegmenter, said: "Placed"
-) -> Iterator[tuple[int, Fraction, Labels]]:
-    """As `pointed_objects`, for the frames before the first prompt, nearest first; reads the video in chunks."""
+    span: Span,
+    info: VideoInfo,
+    networks: Networks,
+    said: "Placed",
+    last: int | None,
+    state: Mapping[str, NDArray[Any]],
+) -> Iterator[Labelled]:
+    """As `pointed_objects`, for the frames before the first prompt, nearest first; reads the video in chunks.
+
+    last: the frame that another run has come to, and `state` what it left.
+    """
     first = min(said.places)
-    tracker, motion = Tracker(), MotionWindow(network)
+    tracker, motion = Tracker(networks.looks), MotionWindow(networks.motion)
+    if last is not None:
+        (tracker.state,) = _parts(state, "tracker")
+    come = first + 1 if last is None else last
+    # What lies beyond is looked at for its motion.
+    top = min(first, come - 1 + REACH)
     waiting: deque[tuple[int, Fraction]] = deque()
 
-    def told(views: Iterable[View]) -> Iterator[tuple[int, Fraction, Labels]]:
+    def told(views: Iterable[View]) -> Iterator[Labelled]:
         for view in views:
             index, time = waiting.popleft()
+            if index >= come:
+                continue
             if index == first:
                 _said(tracker, view, said.places[first], info)
             else:
-                yield index, time, labels_of(tracker.follow(view), info.width, info.height)
+                labels = labels_of(tracker.follow(view), info.width, info.height)
+                yield Labelled(index, time, labels, partial(_tracked, tracker, index))
 
-    for chunk in reversed(range(first // CHUNK + 1)):
-        begin, end = chunk * CHUNK, min((chunk + 1) * CHUNK, first + 1)
+    for chunk in reversed(range(top // CHUNK + 1)):
+        begin, end = chunk * CHUNK, min((chunk + 1) * CHUNK, top + 1)
         part = Span(span.path, said.starts[chunk], span.end)
         shift = said.starts[chunk] - said.starts[0]
         held = [(picture_of(f.planes), f.time + shift) for f in itertools.islice(part.frames(), end - begin)]
@@ -165,18 +240,35 @@ def _backwards(
 
 
 def _views(
-    frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter, *, odds: bool = False
+    frames: Iterable[tuple[Frame, bool]], network: FlowSegmenter, begin: int = 0, *, odds: bool = False
 ) -> Iterator[tuple[View, Fraction]]:
-    """Views, with log odds or without, and their times."""
+    """Views, with log odds or without, and their times, from frame `begin` on."""
     times: list[Fraction] = []
+    # What lies before is looked at for its motion.
+    earliest = max(0, begin - REACH)
 
     def pictures() -> Iterator[tuple[Picture, bool]]:
-        for frame, begins in frames:
+        for frame, begins in itertools.islice(frames, earliest, None):
             times.append(frame.time)
             yield picture_of(frame.planes), begins
 
-    for view in MotionWindow(network, odds=odds).run(pictures()):
-        yield view, times.pop(0)
+    for index, view in enumerate(MotionWindow(network, odds=odds).run(pictures()), earliest):
+        time = times.pop(0)
+        if index >= begin:
+            yield view, time
+
+
+def _joined(**states: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Several states as one."""
+    return {f"{whose} {name}": array for whose, state in states.items() for name, array in state.items()}
+
+
+def _parts(state: Mapping[str, NDArray[Any]], *whose: str) -> list[Arrays]:
+    """The states that were joined, in this order."""
+    return [
+        {name.removeprefix(f"{each} "): array for name, array in state.items() if name.startswith(f"{each} ")}
+        for each in whose
+    ]
 
 
 def _said(tracker: Tracker, view: View, prompts: Sequence[Prompt], info: VideoInfo) -> dict[int, Any]:

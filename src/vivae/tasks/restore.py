@@ -6,12 +6,14 @@ more pixels are wanted. Light comes last. Cuts restart all of them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
 from vivae.media.clipping import unclipped
 from vivae.media.light import Light
+from vivae.media.masks import Mask, within
 from vivae.media.resample import enlarged
 from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
@@ -121,13 +123,16 @@ class Restorer:
             for index, (times, known) in enumerate(plan.stages())
         ]
 
-    def run(self, frames: Iterable[tuple[Frame, bool]], skip: int = 0) -> Iterator[Restored]:
+    def run(
+        self, frames: Iterable[tuple[Frame, bool]], skip: int = 0, masks: Iterable[Mask] | None = None
+    ) -> Iterator[Restored]:
         """Frames in order, and whether each begins a shot, to restored ones.
 
-        skip: so many first frames were restored by another run, and are only looked at.
+        skip: so many first frames were restored by another run, and are only looked at. masks: bool (H, W) of each
+        frame, also of those that are skipped; elsewhere the frame stays as it is, but for its size.
         """
         held: Restored | None = None
-        for item, restart in self._restored(frames, skip):
+        for item, restart in self._restored(frames, skip, masks):
             if held is not None:
                 yield from self._spread(held, None if restart else item)
             held = item
@@ -145,11 +150,15 @@ class Restorer:
             frame = Frame(*planes, item.frame.time + index * length, length, item.frame.color)
             yield Restored(frame, item.state)
 
-    def _restored(self, frames: Iterable[tuple[Frame, bool]], skip: int) -> Iterator[tuple[Restored, bool]]:
+    def _restored(
+        self, frames: Iterable[tuple[Frame, bool]], skip: int, masks: Iterable[Mask] | None
+    ) -> Iterator[tuple[Restored, bool]]:
+        chosen = repeat(None) if masks is None else iter(masks)
         stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
         for stage in self._stages:
             stream = stage.run(stream, skip)
         for index, item in enumerate(stream):
+            mask = next(chosen)
             if index < skip:
                 continue
             planes, source = item.planes, item.source
@@ -157,6 +166,9 @@ class Restorer:
             if self._light is not None:
                 planes = self._light(planes, source.color, restart=item.restart)
                 light = self._light.curve
+            if mask is not None:
+                height, width = planes[0].shape
+                planes = within(mask, enlarged(source.planes, width, height), planes)
             frame = Frame(*planes, source.time, source.duration, source.color)
             yield Restored(frame, State(item.memories, light)), item.restart
 

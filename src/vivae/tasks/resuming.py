@@ -7,8 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from vivae.codec.obu import configuration_of
 from vivae.codec.store import described, units_of
 from vivae.media import Picture, Planes
@@ -88,25 +86,26 @@ class _Part:
 
 
 def _keep_state(kept: Kept, segments: int, done: int, state: State) -> None:
-    shapes = [memory.before.shape for memory in state.memories]
-    body = b"".join(part.tobytes() for memory in state.memories for part in memory)
-    kept.put("state", {"segments": segments, "done": done, "shapes": shapes, "light": state.light}, body)
+    arrays = {
+        f"{index} {name}": part
+        for index, memory in enumerate(state.memories)
+        for name, part in memory._asdict().items()
+    }
+    told = {"segments": segments, "done": done, "memories": len(state.memories), "light": state.light}
+    kept.put_arrays("state", told, arrays)
 
 
 def _state(kept: Kept) -> tuple[int, int, State]:
     """Segments and frames that are done, and what the last of them left in mind."""
-    found = kept.get("state")
+    found = kept.get_arrays("state")
     if found is None or any(kept.get(f"segment {index}") is None for index in range(found[0]["segments"])):
         return 0, 0, BEGINNING
-    told, body = found
-    values, at = np.frombuffer(body, np.uint8), 0
-    memories = []
-    for shape in told["shapes"]:
-        size = int(np.prod(shape))
-        before, last = (values[at + n * size : at + (n + 1) * size].reshape(shape) for n in range(2))
-        memories.append(Memory(before, last))
-        at += 2 * size
-    return told["segments"], told["done"], State(tuple(memories), tuple(told["light"]))
+    told, arrays = found
+    memories = tuple(
+        Memory(**{name: arrays[f"{index} {name}"] for name in Memory._fields})
+        for index in range(told["memories"])
+    )
+    return told["segments"], told["done"], State(memories, tuple(told["light"]))
 
 
 def _segment(kept: Kept, index: int) -> tuple[tuple[Unit, ...], Times]:

@@ -23,6 +23,7 @@ from safetensors.numpy import load_file, save
 
 from vivae.errors import InputError, OutputError, VivaeError
 from vivae.media import Frame, atomic_path, open_video
+from vivae.media.source import VIDEO_SUFFIXES
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.fingerprint import Picture, picture_of, vectors_of
 
@@ -30,10 +31,6 @@ FOLDER = ".vivae-index"
 VERSION = 1
 """Of what is stored: raise it, and indices are made anew."""
 SECOND, HOP = 1.0, 0.5
-SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"}
-    | {".m2ts", ".wmv", ".flv", ".y4m", ".ogv", ".3gp", ".mxf"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def videos_in(folder: str | os.PathLike[str]) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"there is no folder '{folder}'")
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts))
 
 

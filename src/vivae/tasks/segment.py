@@ -1,31 +1,33 @@
 """`segment`: objects cut out of video, as masks, with transparency around them, or as colours to look at.
 
-First the ids of each frame are found (`vivae.tasks.labelling`) and kept on disk as small files, then the result is
-written beside its place; an interrupted run leaves nothing and starts anew. `first_mask` is for interfaces.
+First the ids of each frame are found (`vivae.tasks.labelling`) and kept on disk (`vivae.tasks.labels_kept`), so that an
+interrupted run goes on; then the result is written beside its place. `first_mask` is for interfaces.
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from vivae.errors import InputError, OutputError
+from vivae import __version__
+from vivae.errors import InputError
 from vivae.media import Frame, Picture, VideoInfo, atomic_dir, open_writer, probe, refuse_overwrite
 from vivae.media.atomic import check_target
 from vivae.media.color import rgb_to_yuv
 from vivae.media.cutout import open_cutout
-from vivae.media.indexed import encode_indexed, palette, read_indexed
+from vivae.media.indexed import decode_indexed, palette
+from vivae.media.kept import Kept, file_mark
 from vivae.tasks.common import expected_frames
-from vivae.tasks.labelling import Labels, Span, moving_objects, pointed_objects, still_camera
+from vivae.tasks.labelling import Labels, Networks, Span, moving_objects, pointed_objects, still_camera
+from vivae.tasks.labels_kept import KeptLabels, Work
 from vivae.tasks.prompts import Prompt, first_mask, parse_box, parse_mask, parse_point
 from vivae.tasks.tracks import TrackWriter
-from vivae.vae.zoo import load_segmenter
+from vivae.vae.zoo import load_model, load_segmenter
 
 __all__ = ["first_mask", "segment"]
 
@@ -76,6 +78,7 @@ def segment(
     second). "cutout", all but the objects transparent: .webm (VP9), .mov (ProRes 4444) or a folder of PNG; without
     sound. "overlay", a video with the objects in colours. codec, crf: of that.
 
+    An interrupted run goes on with the frames that it has not labelled yet when it is run again.
     Returns the numbers of frames and objects. Raises InputError, FormatError, UnsupportedError, OutputError.
     """
     prompts = [
@@ -93,27 +96,31 @@ def segment(
         check_target(Path(dst), force, folder=True)
     info = probe(src)
     span = Span(src, start, end)
-    total = expected_frames(info, start, end)
-    found = _labels(span, info, prompts, static_camera, model, device)
-    told: dict[str, Any] = {"output": str(dst), "form": form}
-    if form == "masks":
-        with atomic_dir(dst, force) as folder:
-            times = _keep(found, folder, total, progress)
-            return told | _described(folder, times, info, progress)
-    folder_beside = Path(dst).absolute().parent
-    if not folder_beside.is_dir():
-        raise OutputError(f"cannot write '{dst}': the folder '{folder_beside}' does not exist")
+    work, method = _work(span, info, prompts, static_camera, model, device)
+    shown = " ".join(file_mark(prompt.mask) for prompt in prompts if prompt.mask is not None)
+    circumstances = f"{__version__} {file_mark(src)} {start} {end} {method} {prompts} {shown}"
+    kept = Kept(Path(dst).absolute().parent / f".{Path(dst).name}.vivae", circumstances)
+    found = KeptLabels(kept)
     objects: set[int] = set()
     with ExitStack() as stack:
-        write = _opened(stack, dst, info, form, codec, crf, span, force)
-        kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".vivae-", dir=folder_beside)))
-        times = _keep(found, kept, total, progress)
-        for index, frame in enumerate(span.frames()):
-            labels = read_indexed(kept / f"{index:05d}.png")
-            objects |= set(np.unique(labels).tolist()) - {0}
-            write(frame, labels)
-            progress("writing", index + 1, len(times))
-    return told | {"frames": len(times), "objects": len(objects)}
+        write = None if form == "masks" else _opened(stack, dst, info, form, codec, crf, span, force)
+        found.find(work, expected_frames(info, start, end), partial(progress, "segmenting"))
+        if write is None:
+            folder = stack.enter_context(atomic_dir(dst, force))
+            tracks = stack.enter_context(TrackWriter(folder, info.width, info.height))
+            for index, (time, coded, _) in enumerate(found):
+                (folder / f"{index:05d}.png").write_bytes(coded)
+                tracks.add(index, float(time), decode_indexed(coded))
+                progress("writing", index + 1, len(found))
+            objects = set(tracks.objects)
+        else:
+            for index, (frame, (_, coded, _)) in enumerate(zip(span.frames(), found, strict=True)):
+                labels = decode_indexed(coded)
+                objects |= set(np.unique(labels).tolist()) - {0}
+                write(frame, labels)
+                progress("writing", index + 1, len(found))
+    kept.remove()
+    return {"output": str(dst), "form": form, "frames": len(found), "objects": len(objects)}
 
 
 def _several(given: str | Path | Sequence[Any]) -> Sequence[Any]:
@@ -121,38 +128,23 @@ def _several(given: str | Path | Sequence[Any]) -> Sequence[Any]:
     return [given] if isinstance(given, str | Path) else given
 
 
-def _labels(
+def _work(
     span: Span,
     info: VideoInfo,
     prompts: Sequence[Prompt],
     static_camera: bool,
     model: str | Path,
     device: str,
-) -> Iterator[tuple[int, Fraction, Labels]]:
+) -> tuple[Work, str]:
+    """What labels the frames, and what says how it does."""
     if static_camera:
-        return still_camera(span)
+        return partial(still_camera, span), "still"
     network = load_segmenter(model, device=device)
-    return pointed_objects(span, info, network, prompts) if prompts else moving_objects(span, info, network)
-
-
-def _keep(
-    found: Iterator[tuple[int, Fraction, Labels]], folder: Path, total: int, progress: Report
-) -> list[Fraction]:
-    """Write the ids of each frame, in whatever order they come; returns the times in order of the frames."""
-    times: dict[int, Fraction] = {}
-    for index, time, labels in found:
-        (folder / f"{index:05d}.png").write_bytes(encode_indexed(labels))
-        times[index] = time
-        progress("segmenting", len(times), max(total, len(times)))
-    return [times[index] for index in sorted(times)]
-
-
-def _described(folder: Path, times: Sequence[Fraction], info: VideoInfo, progress: Report) -> dict[str, Any]:
-    with TrackWriter(folder, info.width, info.height) as tracks:
-        for index, time in enumerate(times):
-            tracks.add(index, float(time), read_indexed(folder / f"{index:05d}.png"))
-            progress("measuring", index + 1, len(times))
-        return {"frames": len(times), "objects": len(tracks.objects)}
+    if prompts:
+        networks = Networks(network, load_model())
+        method = f"pointed {network.hash} {networks.looks.hash}"
+        return partial(pointed_objects, span, info, networks, prompts), method
+    return partial(moving_objects, span, info, network), f"moving {network.hash}"
 
 
 def _opened(

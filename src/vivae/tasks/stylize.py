@@ -19,7 +19,7 @@ from vivae.errors import InputError
 from vivae.media import Frame, Planes, open_video, open_writer, refuse_overwrite
 from vivae.media.color import recolor
 from vivae.media.cuts import CutWatch, thumbnail_of
-from vivae.media.masks import Mask, read_masks
+from vivae.media.masks import Mask, masks_for, within
 from vivae.media.writer import check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.vae.look import Grade, Look, LookMeter, look_of
@@ -28,8 +28,6 @@ from vivae.vae.zoo import STYLE_COLOR, styles
 
 Mode = Literal["photo", "art"]
 Named = str | Path
-FEATHER = 5
-"""Side, in pixels, of the blur of a mask's edge."""
 LOOK_EVERY = 3
 """Frames of a shot from one that its look is taken from to the next."""
 
@@ -88,7 +86,9 @@ def stylize(
         info = reader.info
 
         def masks() -> Iterator[Mask | None]:
-            return repeat(None) if mask is None else _masks(mask, info.width, info.height, invert_mask)
+            return (
+                repeat(None) if mask is None else masks_for(mask, info.width, info.height, invert=invert_mask)
+            )
 
         total = expected_frames(info, start, end)
         with open_video(src, start=start, end=end) as light:
@@ -169,7 +169,7 @@ def styled(
                     for painter, map_ in zip(painters, maps, strict=True)
                 ]
                 planes = recolor(_mean(results, weights / weights.sum()), color, frame.color)
-            yield frame, planes if mask is None else _within(mask, frame.planes, planes)
+            yield frame, planes if mask is None else within(mask, frame.planes, planes)
 
 
 def read_styles(named: Named | Sequence[Named | tuple[Named, float]]) -> list[Style]:
@@ -206,16 +206,6 @@ def _read_style(name: Named, weight: float) -> Style:
     return Style(path, np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8), weight)
 
 
-def _masks(path: str | os.PathLike[str], width: int, height: int, invert: bool) -> Iterator[Mask]:
-    count = 0
-    for mask in read_masks(path, width, height):
-        yield ~mask if invert else mask
-        count += 1
-    raise InputError(
-        f"'{path}' holds {count} masks and the video has more frames: give one for each, or a single one for all"
-    )
-
-
 def _first(frames: Iterator[Frame], count: int) -> Iterator[Frame]:
     for _, frame in zip(range(count), frames, strict=False):
         yield frame
@@ -228,19 +218,4 @@ def _mean(results: Sequence[Planes], weights: NDArray[np.float64]) -> Planes:
         np.rint(sum(weight * plane for weight, plane in zip(weights, planes, strict=True))).astype(np.uint8)
         for planes in zip(*results, strict=True)
     )
-    return y, u, v
-
-
-def _within(mask: Mask, outside: Planes, inside: Planes) -> Planes:
-    """`inside` where the mask is set, with a soft edge."""
-    soft = cv2.blur(mask.astype(np.float32), (FEATHER, FEATHER))
-    mixed = []
-    for old, new in zip(outside, inside, strict=True):
-        share = (
-            soft
-            if old.shape == soft.shape
-            else cv2.resize(soft, old.shape[::-1], interpolation=cv2.INTER_AREA)
-        )
-        mixed.append(np.rint(old + share * (new.astype(np.float32) - old)).astype(np.uint8))
-    y, u, v = mixed
     return y, u, v

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vivae.errors import FormatError, InputError
 from vivae.media import read_first
-from vivae.train.dataset import IMAGES
+from vivae.media.source import IMAGE_SUFFIXES
 from vivae.vae.things import drawn
 
 IMAGE_MAGIC, LABEL_MAGIC = 2051, 2049
@@ -82,7 +82,9 @@ def read_pictures(folder: str | os.PathLike[str], box: int) -> Pictures:
         if images.shape[1:] != (box, box):
             images = np.stack([_fitted(image, box) for image in images])
         return Pictures(images, labels)
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGES and path.is_file())
+    paths = sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
     if not paths:
         raise InputError(
             f"{root} holds no IDX file and no images: give a folder with things that are to move"

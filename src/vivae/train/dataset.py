@@ -23,28 +23,13 @@ from numpy.typing import NDArray
 
 from vivae.errors import InputError, VivaeError
 from vivae.media import PACKED_CHANNELS, Frame, VideoInfo, atomic_path, open_video, pack, probe
+from vivae.media.source import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from vivae.train.cleaning import LOOK, Cleaner, is_copy
 from vivae.train.recipe import DataSettings
 
 logger = logging.getLogger(__name__)
 
-VIDEOS = (
-    ".mp4",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".mts",
-    ".wmv",
-    ".flv",
-    ".ogv",
-)
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-SUFFIXES = frozenset((*VIDEOS, ".y4m", ".3gp", ".gif", *IMAGES))
+SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 STILL_FRAMES = 64
 """An image trains as a still scene of so many frames."""
 GAP_SECONDS = 1.0

@@ -7,7 +7,9 @@ against the deviations, against what shadows do (darker, same hue, same texture)
 (feedback as in SuBSENSE: St-Charles et al., 2015). No network, no training; the state is the memory.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,6 +45,9 @@ class BackgroundSettings:
     """How many limits a place that flickers may be raised by."""
 
 
+LEARNED = ("_mean", "_other", "_spread", "_age", "_other_age", "_unrest", "_raw", "_last")
+
+
 class Background:
     """Frame in, mask out. Holds some twenty numbers a pixel, whatever the length."""
 
@@ -65,6 +70,18 @@ class Background:
         self._learn(frame, change, mask)
         self._count += 1
         return mask
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that was learned of one frame or more, by name: for another one to go on as this one would."""
+        return {"count": np.array(self._count)} | {name: getattr(self, name).copy() for name in LEARNED}
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._begin(state["_mean"])
+        self._count = int(state["count"])
+        for name in LEARNED:
+            setattr(self, name, state[name])
 
     def _begin(self, frame: Field) -> None:
         shape = frame.shape[:2]

@@ -6,7 +6,7 @@ added as log odds. Of what is left the parts that weigh much beside the heaviest
 colours of the frame decide (GrabCut).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,21 @@ class Discoverer:
         self._features = FourierFeatures()
         self._before: Field | None = None
         self._strands = Strands(self.settings.strand)
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What another one needs to go on after a window as this one would."""
+        before = {} if self._before is None else {"before": self._before}
+        return before | {f"strands {name}": array for name, array in self._strands.state.items()}
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._before = state.get("before")
+        self._strands.state = {
+            name.removeprefix("strands "): array
+            for name, array in state.items()
+            if name.startswith("strands ")
+        }
 
     def run(self, views: Iterator[View]) -> Iterator[tuple[Field, bool]]:
         """For each view the likelihood, and whether a shot begins with it."""

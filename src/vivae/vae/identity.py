@@ -1,5 +1,6 @@
 """Ids for the parts of masks: a part that lies over one of the frame before is the same object."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -22,6 +23,16 @@ class Identities:
     def restart(self) -> None:
         """A cut: objects after it are others."""
         self._last = None
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What is remembered, by name: for another one to go on as this one would."""
+        last = {} if self._last is None else {"last": self._last}
+        return {"next": np.array(self._next), **last}
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._next, self._last = int(state["next"]), state.get("last")
 
     def label(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """bool (H, W) to ids uint8 (H, W), 0 where it is not set."""

@@ -56,16 +56,21 @@ class Encoder(nn.Module):
         self, x: Tensor, picture: Tensor, memory: Tensor, quality: Tensor, condition: Tensor | None
     ) -> Tensor:
         known = [x, picture] if condition is None else [x, picture, condition]
-        features = F.leaky_relu(self.stem((torch.cat(known, 1) - 0.5) * CONTRAST), SLOPE)
-        for level, stack in enumerate(self.stacks):
+        features = self.features(torch.cat(known, 1), memory, len(self.stacks))
+        out: Tensor = self.head(F.leaky_relu(features, SLOPE) * self.gain(quality))
+        mean, *spread = out.split(self.linear.out_channels, 1)
+        return torch.cat([mean + self.analyse(x - picture), *spread], 1)
+
+    def features(self, known: Tensor, memory: Tensor, levels: int) -> Tensor:
+        """Inner features (B, C, ...) of the last of so many levels. known: the packed pictures, one after the other."""
+        features = F.leaky_relu(self.stem((known - 0.5) * CONTRAST), SLOPE)
+        for level, stack in enumerate(self.stacks[:levels]):
             if level:
                 features = F.leaky_relu(self.downs[level - 1](features), SLOPE)
             if level == self.memory_level:
                 features = features + self.memory(memory)
             features = stack(features)
-        out: Tensor = self.head(F.leaky_relu(features, SLOPE) * self.gain(quality))
-        mean, *spread = out.split(self.linear.out_channels, 1)
-        return torch.cat([mean + self.analyse(x - picture), *spread], 1)
+        return features
 
     def analyse(self, difference: Tensor) -> Tensor:
         """The linear map alone: a difference of pictures (B, P, h, w) to a latent."""

@@ -5,6 +5,7 @@ Recht, NeurIPS 2007), so this is kernel regression whose training is one sum ove
 over what a person said is kept apart from that over the frames since, and never fades.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -91,6 +92,21 @@ class PixelClassifier:
     def tell(self, features: Field) -> Field:
         """(N,): about 1 for the object, about -1 for what is not."""
         return features @ self._weights
+
+    @property
+    def state(self) -> dict[str, Field]:
+        """What was learned, by name: for another one to go on as this one would."""
+        sums = {f"said {count}": said for count, said in enumerate(self._said)}
+        if self._since is not None:
+            sums["since"] = self._since
+        return {f"{name} {part}": array for name, both in sums.items() for part, array in enumerate(both)}
+
+    @state.setter
+    def state(self, state: Mapping[str, Field]) -> None:
+        sums = {name[:-2]: (state[name], state[f"{name[:-2]} 1"]) for name in state if name.endswith(" 0")}
+        self._since = sums.pop("since", None)
+        self._said = [sums[f"said {count}"] for count in range(len(sums))]
+        self._solve()
 
     def _solve(self) -> None:
         sums = None

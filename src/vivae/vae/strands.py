@@ -5,7 +5,7 @@ along the frame's border is more likely ground, water or sky than an object (bou
 Sun, CVPR 2014).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +35,15 @@ class Strands:
         """share: of the heaviest strand's weight, below which a strand is no object."""
         self._share = share
         self._last: tuple[Parts, Field] | None = None
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What another one needs to go on as this one would."""
+        return {} if self._last is None else {"parts": self._last[0], "weights": self._last[1]}
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._last = (state["parts"], state["weights"]) if state else None
 
     def restart(self) -> None:
         """A cut: nothing before it counts."""

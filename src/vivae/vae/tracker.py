@@ -1,10 +1,11 @@
 """Following objects that a person pointed at, frame by frame, in memory that does not grow.
 
-What is believed of each object comes from three sides: the mask before, moved along the flow; a classifier that learns
-the object's colours, texture and motion from this very video (`vivae.vae.pixel_classifier`); and that neighbours
-belong together. They are added as log odds.
+What is believed of each object comes from four sides: the mask before, moved along the flow; a classifier that learns
+the object's colours, texture and motion from this very video (`vivae.vae.pixel_classifier`); what looks like it in
+frames whose masks are known (`vivae.vae.resemblance`); and that neighbours belong together. They are added as log odds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vivae.vae.model import VideoVAE
 from vivae.vae.moving import View
 from vivae.vae.pixel_classifier import COARSER, FourierFeatures, PixelClassifier, pixel_signs
+from vivae.vae.resemblance import Resemblance
 
 Field = NDArray[Any]
 """float32 (h, w)."""
@@ -33,6 +36,8 @@ class TrackerSettings:
     """Weight of the classifier."""
     trust: float = 1.2
     """The most that the classifier is sure of."""
+    resemblance: float = 2.0
+    """Weight of what looks alike in other frames."""
     smooth: float = 1.0
     """Deviation, in pixels, of the blur of the log odds."""
     least: int = 8
@@ -40,9 +45,10 @@ class TrackerSettings:
 
 
 class Tracker:
-    """Objects by id. `say` what a frame shows, then `follow` the frames after it."""
+    """Objects by id. `say` what a frame shows, then `follow` those after it. model: whose features are compared."""
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
+    def __init__(self, model: VideoVAE, settings: TrackerSettings | None = None) -> None:
+        self._alike = Resemblance(model)
         self.settings = settings or TrackerSettings()
         self._features = FourierFeatures()
         self._classifiers: dict[int, PixelClassifier] = {}
@@ -53,6 +59,33 @@ class Tracker:
         """The likelihoods of the last frame, by id."""
         return dict(self._masks)
 
+    @property
+    def state(self) -> dict[str, Field]:
+        """What is known of each object, by its id and a name: for another tracker to go on as this one would."""
+        state = {f"{object_} mask": mask for object_, mask in self._masks.items()}
+        state |= {f"alike {name}": array for name, array in self._alike.state.items()}
+        for object_, classifier in self._classifiers.items():
+            state |= {f"{object_} {name}": array for name, array in classifier.state.items()}
+        return state
+
+    @state.setter
+    def state(self, state: Mapping[str, Field]) -> None:
+        self._masks = {}
+        learned: dict[int, dict[str, Field]] = {}
+        alike: dict[str, Field] = {}
+        for key, array in state.items():
+            whose, _, name = key.partition(" ")
+            if whose == "alike":
+                alike[name] = array
+            elif name == "mask":
+                self._masks[int(whose)] = array
+            else:
+                learned.setdefault(int(whose), {})[name] = array
+        self._alike.state = alike
+        self._classifiers = {object_: PixelClassifier() for object_ in learned}
+        for object_, classifier in self._classifiers.items():
+            classifier.state = learned[object_]
+
     def say(self, view: View, masks: dict[int, Field]) -> dict[int, Field]:
         """What a person says of this frame: likelihoods (h, w) by id; objects that are not named stay as they are."""
         features = self._features(pixel_signs(view.picture, view.moving))
@@ -60,18 +93,22 @@ class Tracker:
             classifier = self._classifiers.setdefault(object_, PixelClassifier())
             classifier.say(features, _halved(mask, view))
             self._masks[object_] = mask
+        self._alike.say(self._alike.features(view.picture), self._masks)
         return dict(self._masks)
 
     def follow(self, view: View) -> dict[int, Field]:
         """The likelihood (h, w) of each object in the next frame; where a shot begins nothing is known of it."""
         setting = self.settings
         if view.back is None:
+            self._alike.restart()
             self._masks = {object_: np.zeros_like(mask) for object_, mask in self._masks.items()}
             return dict(self._masks)
         height, width = view.picture.shape[:2]
         columns = view.back[..., 0] + np.arange(width, dtype=np.float32)
         rows = view.back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
         features = self._features(pixel_signs(view.picture, view.moving))
+        looks = self._alike.features(view.picture)
+        alike = self._alike.tell(looks, self._masks)
         found: dict[int, Field] = {}
         for object_, mask in self._masks.items():
             moved = cv2.remap(mask, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -81,6 +118,7 @@ class Tracker:
             told = self._classifiers[object_].tell(features).reshape(_half_size(view)[::-1])
             told = cv2.resize(told, (width, height), interpolation=cv2.INTER_LINEAR)
             odds: Field = setting.appearance * np.clip(told, -setting.trust, setting.trust)
+            odds += setting.resemblance * alike[object_]
             odds += setting.inertia * np.clip(_depth(moved) / setting.edge, -setting.sure, setting.sure)
             odds = cv2.GaussianBlur(odds, (0, 0), setting.smooth)
             found[object_] = (1 / (1 + np.exp(-2 * odds))).astype(np.float32)
@@ -88,6 +126,7 @@ class Tracker:
         for object_, mask in self._masks.items():
             if (mask > 0.5).sum() >= setting.least:
                 self._classifiers[object_].follow(features, _halved(mask, view))
+        self._alike.follow(looks, self._masks)
         return dict(self._masks)
 
 
