@@ -159,7 +159,12 @@ def test_weights_outlast_a_window_but_not_a_cut():
     (found,) = strands.prune([blobs(lasting, newer)], still[:1])
     assert found[25, 25] > 0
     assert found[25, 65] < 0
+    # Another one that is told what this one knows goes on as it would.
+    other = Strands(0.5)
+    other.state = strands.state
+    assert np.array_equal(*(each.prune([blobs(newer)], still[:1])[0] for each in (strands, other)))
     strands.restart()
+    assert not strands.state
     (found,) = strands.prune([blobs(lasting, newer)], [None])
     assert found[25, 25] > 0
     assert found[25, 65] > 0

@@ -59,14 +59,18 @@ class Discoverer:
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What is remembered where a window has ended, by name: for another one to go on as this one would."""
+        """What another one needs to go on after a window as this one would."""
         before = {} if self._before is None else {"before": self._before}
-        return before | self._strands.state
+        return before | {f"strands {name}": array for name, array in self._strands.state.items()}
 
     @state.setter
     def state(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._before = state.get("before")
-        self._strands.state = state
+        self._strands.state = {
+            name.removeprefix("strands "): array
+            for name, array in state.items()
+            if name.startswith("strands ")
+        }
 
     def run(self, views: Iterator[View]) -> Iterator[tuple[Field, bool]]:
         """For each view the likelihood, and whether a shot begins with it."""

@@ -38,12 +38,12 @@ class Strands:
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What is remembered of the last frame, by name; empty where nothing is."""
+        """What another one needs to go on as this one would."""
         return {} if self._last is None else {"parts": self._last[0], "weights": self._last[1]}
 
     @state.setter
     def state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        self._last = (state["parts"], state["weights"]) if "parts" in state else None
+        self._last = (state["parts"], state["weights"]) if state else None
 
     def restart(self) -> None:
         """A cut: nothing before it counts."""
