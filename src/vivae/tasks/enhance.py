@@ -26,7 +26,7 @@ from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised, left_by
 from vivae.tasks.resuming import write_resumably
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.zoo import load_enhancer, load_middle
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def enhance(
     plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate, views=VIEWS[preset])
     network = load_enhancer(model or "enhance", device=device)
-    middle = load_enhancer("between", device=device) if rate > 1 else None
+    middle = load_middle(device=device) if rate > 1 else None
     total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
     tell(f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}.")

@@ -17,6 +17,7 @@ from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
+from vivae.vae.middle import MiddleFrame
 
 LIGHT_NOISE = 8.0
 """Up to this noise one run scales up and denoises together; above, the source is denoised first."""
@@ -110,7 +111,7 @@ class Restorer:
     """
 
     def __init__(
-        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: Enhancer | None = None
+        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: MiddleFrame | None = None
     ) -> None:
         self._rate = plan.rate
         self._interpolator = None if middle is None else Interpolator(middle)

@@ -1,4 +1,4 @@
-"""Teaching an `Enhancer` to find the frame between two others: every clip has the answer inside it."""
+"""Teaching a `MiddleFrame` to find the frame between two others: every clip has the answer inside it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,8 @@ from vivae.train.enhance_lesson import log_error
 from vivae.train.lesson import on_device
 from vivae.train.recipe import DataSettings, Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
-from vivae.vae.between import met_half_way
-from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import as_tensor
+from vivae.vae.between import flow_both_ways
+from vivae.vae.middle import MiddleFrame, unaided
 from vivae.vae.motion import Motion
 
 Triplets = NDArray[np.uint8]
@@ -32,6 +31,7 @@ class TripletSampler:
         gaps: Sequence[int],
         stage: Stage,
         *,
+        lively: int = 1,
         seed: int,
         rank: int = 0,
         world: int = 1,
@@ -40,7 +40,7 @@ class TripletSampler:
         self.passages = check_usable(list(passages), 2 * max(gaps) + 1)
         chances = np.sqrt([len(passage) for passage in self.passages])
         self.chances = chances / chances.sum()
-        self.data, self.gaps, self.stage = data, gaps, stage
+        self.data, self.gaps, self.stage, self.lively = data, gaps, stage, lively
         self.seed, self.rank, self.world = seed, rank, world
 
     def __call__(self, step: int) -> Triplets:
@@ -49,6 +49,10 @@ class TripletSampler:
         return np.stack([self._draw(np.random.default_rng((self.seed, step, index))) for index in drawn])
 
     def _draw(self, rng: np.random.Generator) -> Triplets:
+        """Of as many crops as are drawn, the one whose ends differ most."""
+        return max((self._crop(rng) for _ in range(self.lively)), key=_liveliness)
+
+    def _crop(self, rng: np.random.Generator) -> Triplets:
         frames = self.passages[rng.choice(len(self.passages), p=self.chances)].frames
         gap = int(rng.choice(self.gaps))
         side = self.data.crop // 4
@@ -60,31 +64,33 @@ class TripletSampler:
         return np.ascontiguousarray(triplet[::-1] if self.data.reverse and rng.random() < 0.5 else triplet)
 
 
+def _liveliness(triplet: Triplets) -> float:
+    return float(np.abs(triplet[0].astype(np.int16) - triplet[2]).mean())
+
+
 class Middle(nn.Module):
     """The loss of a batch: mean log of the planes' squared errors, as for all enhancers."""
 
-    def __init__(self, model: Enhancer, precision: torch.dtype | None):
+    def __init__(self, model: MiddleFrame, precision: torch.dtype | None):
         super().__init__()
         self.model = model
         self.precision = precision
         self.motion = Motion("medium")
 
     def forward(self, triplets: Triplets) -> tuple[Tensor, dict[str, Tensor]]:
-        """`gain_db`: over the mean of the two moved frames."""
+        """`gain_db`: over the mean of both frames, moved half way along the flow that was searched."""
         device = on_device(self.model)
-        parts = [met_half_way(self.motion, clip[0], clip[2]) for clip in triplets]
-        present, last, following = (
-            torch.cat([as_tensor(part[place], device) for part in parts]) for place in range(3)
-        )
-        told = Known().attributes(self.model.config.attributes)
-        attributes = torch.tensor([told] * len(triplets), device=device)
+        found = np.stack([flow_both_ways(self.motion, clip[0], clip[2]) for clip in triplets])
+        forth, back = torch.from_numpy(found).to(device).unbind(1)
+        before, target, after = (torch.from_numpy(triplets).to(device).float() / 255).unbind(1)
         with torch.autocast(
             device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
         ):
-            residual = self.model(present, last, following, attributes)
-        target = torch.from_numpy(np.ascontiguousarray(triplets[:, 1])).to(device).float() / 255
-        loss = log_error(present + residual.float(), target).mean()
-        gain = (log_error(present, target).mean() - loss.detach()) * 10
+            picture = self.model(before, after, forth, back)
+        loss = log_error(picture, target).mean()
+        with torch.no_grad():
+            plain = unaided(before, after, forth, back)
+            gain = (log_error(plain, target).mean() - loss) * 10
         return loss, {"gain_db": gain}
 
 
@@ -93,12 +99,12 @@ class BetweenLesson:
 
     model: nn.Module
 
-    def __init__(self, model: Enhancer, windows: Sequence[Triplets]):
-        self.model = self.enhancer = model
+    def __init__(self, model: MiddleFrame, windows: Sequence[Triplets]):
+        self.model = self.taught = model
         self.windows = windows
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
-        return Middle(self.enhancer, precision)
+        return Middle(self.taught, precision)
 
     def batch(self, drawn: Triplets, step: int, generator: torch.Generator) -> tuple[Any, ...]:
         return (drawn,)
@@ -108,7 +114,7 @@ class BetweenLesson:
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss, and the gain in dB over the mean of the moved frames, over the windows."""
-        assert isinstance(model, Enhancer)
+        assert isinstance(model, MiddleFrame)
         middle = Middle(model, None)
         found = [middle(window) for window in self.windows]
         loss = sum(loss.item() for loss, _ in found) / len(found)
