@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from vivae.errors import FormatError, InputError
-from vivae.vae.between import Interpolator
-from vivae.vae.middle import MiddleConfig, MiddleFrame, unaided
+from vivae.media import pack
+from vivae.vae.between import Interpolator, found_ways
+from vivae.vae.middle import MiddleConfig, MiddleFrame, Ways, unaided
+from vivae.vae.motion import Motion
 from vivae.vae.zoo import list_models, load_enhancer, load_middle, serialise
 
 TINY = MiddleConfig(
@@ -73,6 +75,12 @@ def test_time_has_no_direction(shipped):
     assert mean < moved / 50
 
 
+def test_frames_around_bend_the_way(shipped):
+    earlier, before, middle, after, later = (moving(step) for step in (0, 4, 10, 20, 48))
+    bent, evenly = shipped.between(before, after, earlier, later), shipped.between(before, after)
+    assert error(bent, middle) < error(evenly, middle)
+
+
 @pytest.mark.parametrize("size", [(17, 33), (2, 4), (50, 70)])
 def test_odd_and_tiny_frames(shipped, size):
     frame = moving(0, *size)
@@ -82,22 +90,38 @@ def test_odd_and_tiny_frames(shipped, size):
         assert [plane.shape for plane in made] == [plane.shape for plane in frame]
 
 
+def even(flow):
+    return Ways(flow, -flow, torch.zeros_like(flow), torch.zeros_like(flow))
+
+
 def test_a_fresh_model_shows_the_mean_of_both_moved():
     before, still = waves()
+    ways = even(still + torch.tensor([3.0, -1.0])[:, None, None])
     after = before.flip(3)
-    flow = still + torch.tensor([3.0, -1.0])[:, None, None]
-    made = MiddleFrame(TINY)(before, after, flow, -flow)
-    assert torch.allclose(made, unaided(before, after, flow, -flow), atol=1e-6)
+    assert torch.allclose(MiddleFrame(TINY)(before, after, ways), unaided(before, after, ways), atol=1e-6)
 
 
 def test_whole_steps_of_flow_fetch_whole_samples():
-    before, still = waves()
-    flow = still.clone()
+    before, flow = waves()
     flow[:, 0] = 16.0  # eight pixels each way: two packed positions
-    made = unaided(before, before, flow, -flow)
+    made = unaided(before, before, even(flow))
     # The mean of what lies eight pixels to the left and eight to the right.
     expected = (before[..., :-4] + before[..., 4:]) / 2
     assert torch.allclose(made[..., 2:-2], expected, atol=1e-5)
+
+
+def test_what_speeds_up_is_found_where_it_is():
+    # Places 0, 2, 8, 18: it was at 4.5 half way between the second and the third, where evenly it were at 5.
+    earlier, before, after, later = (pack(moving(step)) for step in (0, 2, 8, 18))
+    ways = found_ways(Motion("medium"), before, after, earlier, later)
+    inside = np.s_[:, 0, 24:-24, 24:-40]
+    forth, back, *bends = (float(np.median(way)) for way in ways[inside])
+    assert (forth, back) == pytest.approx((6, -6), abs=0.3)
+    assert bends == pytest.approx([4, 4], abs=0.5)
+    one_sided = found_ways(Motion("medium"), before, after, None, later)
+    assert np.array_equal(one_sided[2], one_sided[3])
+    assert np.array_equal(one_sided[3], ways[3])
+    assert not found_ways(Motion("medium"), before, after)[2:].any()
 
 
 def test_every_weight_is_taught():
@@ -106,7 +130,8 @@ def test_every_weight_is_taught():
         torch.nn.init.normal_(parameter, std=0.1)
     before, flow = waves()
     after, _ = waves(seed=1)
-    model(before, after, flow + 0.5, flow - 0.2).square().sum().backward()
+    ways = Ways(flow + 0.5, flow - 0.2, flow + 0.3, flow - 0.4)
+    model(before, after, ways).square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 

@@ -16,7 +16,7 @@ from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
 from vivae.train import generate_lesson
-from vivae.train.between_lesson import BetweenLesson, TripletSampler
+from vivae.train.between_lesson import BetweenLesson, PassageSampler
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
@@ -177,10 +177,10 @@ def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: 
 
 
 def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
-    chosen = TripletSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
+    chosen = PassageSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
     model = _new_middle(recipe)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
-    return lesson, lambda stage: TripletSampler(
+    return lesson, lambda stage: PassageSampler(
         dataset.train, recipe.data, recipe.gaps, stage, lively=recipe.lively, **share
     )
 

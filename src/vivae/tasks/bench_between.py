@@ -15,7 +15,7 @@ from vivae.vae.motion import Motion, moved
 
 
 def between(wanted: BenchClip, frames: int, middle: MiddleFrame) -> Record:
-    """PSNR-YUV in dB of the frames that were left out, by each method."""
+    """PSNR-YUV in dB of the frames that were left out, by each method, from the frames that were not."""
     clip = wanted.load(frames)
     interpolator = Interpolator(middle)
 
@@ -23,14 +23,18 @@ def between(wanted: BenchClip, frames: int, middle: MiddleFrame) -> Record:
         "mean of the two": _mean,
         "moved by DIS flow, fast": partial(_warped, Motion()),
         "moved by DIS flow, medium": partial(_warped, Motion("medium")),
-        "vivae": interpolator.between,
     }
-    scores: dict[str, list[float]] = {name: [] for name in methods}
-    for index in range(1, len(clip.frames) - 1, 2):
-        before, missing, after = clip.frames[index - 1 : index + 2]
-        for name, method in methods.items():
-            made = Frame(*method(before.planes, after.planes), missing.time, missing.duration, missing.color)
-            scores[name].append(compare(missing, made).psnr_yuv)
+    scores: dict[str, list[float]] = {}
+    kept = [frame.planes for frame in clip.frames[::2]]
+    for index, missing in enumerate(clip.frames[1 : 2 * len(kept) - 1 : 2]):
+        before, after = kept[index : index + 2]
+        made = {name: method(before, after) for name, method in methods.items()}
+        earlier = kept[index - 1] if index else None
+        later = kept[index + 2] if index + 2 < len(kept) else None
+        made["vivae"] = interpolator.between(before, after, earlier, later)
+        for name, planes in made.items():
+            frame = Frame(*planes, missing.time, missing.duration, missing.color)
+            scores.setdefault(name, []).append(compare(missing, frame).psnr_yuv)
     return {name: float(np.mean(found)) for name, found in scores.items()}
 
 

@@ -121,7 +121,8 @@ def enhance(
             yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate)
 
     if resumable:
-        circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf}"
+        models = [model.hash for model in (network, middle) if model is not None]
+        circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {plan} {crf}"
         kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)
         settings = Av1Settings(USUAL_CRF if crf is None else crf)
         count = write_resumably(

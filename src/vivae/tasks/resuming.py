@@ -88,9 +88,15 @@ class _Part:
 
 
 def _keep_state(kept: Kept, segments: int, done: int, state: State) -> None:
-    shapes = [memory.before.shape for memory in state.memories]
-    body = b"".join(part.tobytes() for memory in state.memories for part in memory)
-    kept.put("state", {"segments": segments, "done": done, "shapes": shapes, "light": state.light}, body)
+    arrays = [part for memory in state.memories for part in memory] + list(state.shown or ())
+    told = {
+        "segments": segments,
+        "done": done,
+        "memories": len(state.memories),
+        "shapes": [array.shape for array in arrays],
+        "light": state.light,
+    }
+    kept.put("state", told, b"".join(array.tobytes() for array in arrays))
 
 
 def _state(kept: Kept) -> tuple[int, int, State]:
@@ -100,13 +106,16 @@ def _state(kept: Kept) -> tuple[int, int, State]:
         return 0, 0, BEGINNING
     told, body = found
     values, at = np.frombuffer(body, np.uint8), 0
-    memories = []
+    arrays = []
     for shape in told["shapes"]:
         size = int(np.prod(shape))
-        before, last = (values[at + n * size : at + (n + 1) * size].reshape(shape) for n in range(2))
-        memories.append(Memory(before, last))
-        at += 2 * size
-    return told["segments"], told["done"], State(tuple(memories), tuple(told["light"]))
+        arrays.append(values[at : at + size].reshape(shape))
+        at += size
+    count = told["memories"]
+    memories = tuple(Memory(*arrays[2 * index : 2 * index + 2]) for index in range(count))
+    y, u, v = arrays[2 * count :] or (None, None, None)
+    shown = None if y is None or u is None or v is None else (y, u, v)
+    return told["segments"], told["done"], State(memories, tuple(told["light"]), shown)
 
 
 def _segment(kept: Kept, index: int) -> tuple[tuple[Unit, ...], Times]:

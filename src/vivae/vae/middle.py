@@ -1,11 +1,13 @@
 """The frame half way between two others: a network that corrects how both are moved, and decides what is shown of them.
 
 A decoder without a latent again: its condition is both frames, moved half way along optical flow, and the flow both
-ways, which disagrees where something is hidden in one of the frames. First flow is corrected at an eighth of the
-frame's sides, then, seen anew, at a half; the frames themselves are fetched along it each time, by bicubic filters, so
-that nothing is blurred twice. Then every sample takes its share of either frame, and a residual (intermediate flow and
-fusion as in RIFE, Huang et al., ECCV 2022, and Super SloMo, Jiang et al., CVPR 2018, from a search instead of from
-nothing, which leaves a network little to find).
+ways, which disagrees where something is hidden in one of the frames. Things do not move evenly: how flow changes
+between the frames around bends their way (quadratic interpolation, Xu et al., NeurIPS 2019).
+
+First flow is corrected at an eighth of the frame's sides, then, seen anew, at a half; the frames themselves are fetched
+along it each time, by bicubic filters, so that nothing is blurred twice. Then every sample takes its share of either
+frame, and a residual (intermediate flow and fusion as in RIFE, Huang et al., ECCV 2022, and Super SloMo, Jiang et al.,
+CVPR 2018, from a search instead of from nothing, which leaves a network less to find).
 """
 
 from typing import Any, NamedTuple
@@ -20,10 +22,16 @@ from vivae.vae.enhancer import CHANNELS, surround
 
 STEP = 4
 """Packed height and width are multiples of this: the coarsest features are at a sixteenth of the frame's sides."""
-SIGHT = 6
-"""Channels of what is known of flow: both flows from the middle, and how far the two searches disagree."""
-SHARPEN, FLOW_UNIT, RESIDUAL_UNIT = 4.0, 4.0, 0.1
-"""Differences of pictures times, flow over, residuals times: so that all are about as large for the network."""
+SIGHT = 10
+"""Channels of what is known of flow: both ways from the middle, how far the searches disagree, and both bends."""
+BEND = 0.05
+"""How much of either bend is followed before anything is learned: a little less than the 1/16 of even acceleration,
+because a bend is known badly."""
+SHARPEN, FLOW_UNIT = 4.0, 4.0
+"""Differences of pictures times, flow over: so that all are about as large for the network."""
+COARSE_UNIT, FOLLOW_UNIT, FINE_UNIT, RESIDUAL_UNIT = 0.5, 0.2, 0.2, 0.03
+"""Of corrections of flow, of which search and how much of a bend to follow, of finer corrections, of residuals: small,
+so that one step of training is."""
 
 
 class MiddleConfig(BaseModel):
@@ -51,6 +59,17 @@ class Sides(NamedTuple):
     after: Tensor
 
 
+class Ways(NamedTuple):
+    """Flow (B, 2, 4h, 4w) in pixels right and down: to the frame after, and back. And bends: how much further to the
+    right and down than evenly a thing goes in the second of two equal spans of time, seen from the frame before and
+    from the frame after; zeros where the frames around are not known."""
+
+    forth: Tensor
+    back: Tensor
+    bend_before: Tensor
+    bend_after: Tensor
+
+
 class MiddleFrame(nn.Module):
     """Two packed frames (B, 24, h, w) in [0, 1], h and w multiples of `STEP`, to the one half way."""
 
@@ -69,8 +88,8 @@ class MiddleFrame(nn.Module):
         self.coarse_up = Up(sixteenth, eighth)
         self.coarse_last = residual_stack(eighth, config.coarse_depths[2])
         self.hand = Up(eighth, config.handed)
-        # For either side a correction in pixels, and which of the two searches to follow.
-        self.coarse_flow = nn.Conv2d(eighth, 6, 3, padding=1)
+        # For either side a correction in pixels, and which of the two searches to follow; for both how much to bend.
+        self.coarse_flow = nn.Conv2d(eighth, 8, 3, padding=1)
         fine, wide = config.fine_widths
         self.fine_head = nn.Conv2d(inputs + config.handed, fine, 3, padding=1)
         self.fine_first = residual_stack(fine, config.fine_depths[0])
@@ -87,24 +106,20 @@ class MiddleFrame(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, before: Tensor, after: Tensor, forth: Tensor, back: Tensor) -> Tensor:
-        """The frame half way (B, 24, h, w), not clamped.
-
-        before, after: packed frames. forth, back: flow (B, 2, 4h, 4w) from the frame before to the one after, and from
-        that to the one before, in pixels right and down.
-        """
-        frames = Sides(before, after)
-        # Seen from the middle either flow leads half way to both sides: their mean, and what the two disagree about.
-        half, apart = (forth - back) / 4, (forth + back) / 4
-        told = F.avg_pool2d(apart, 4)
-        flow = Sides(-half, half)
+    def forward(self, before: Tensor, after: Tensor, ways: Ways) -> Tensor:
+        """The frame half way (B, 24, h, w), not clamped, of packed frames and the flow between and around them."""
+        frames, flow = Sides(before, after), _half_way(ways)
+        # What the two searches disagree about.
+        apart = (ways.forth + ways.back) / 4
+        told = torch.cat([F.avg_pool2d(part, 4) for part in (apart, ways.bend_before, ways.bend_after)], 1)
         correction, handed = self._coarse(_seen(_fetched(frames, flow), flow, told))
+        bend = FOLLOW_UNIT * (correction[:, 6:7] * ways.bend_before + correction[:, 7:] * ways.bend_after)
         flow = Sides(
-            flow.before + correction[:, :2] * FLOW_UNIT + correction[:, 4:5] * apart,
-            flow.after + correction[:, 2:4] * FLOW_UNIT + correction[:, 5:] * apart,
+            flow.before + correction[:, :2] * COARSE_UNIT + correction[:, 4:5] * FOLLOW_UNIT * apart + bend,
+            flow.after + correction[:, 2:4] * COARSE_UNIT + correction[:, 5:6] * FOLLOW_UNIT * apart + bend,
         )
         x = self._fine(torch.cat([_seen(_fetched(frames, flow), flow, told), handed], 1))
-        correction = _enlarged(F.pixel_shuffle(self.fine_flow(x).float(), 2), 2)
+        correction = _enlarged(F.pixel_shuffle(self.fine_flow(x).float() * FINE_UNIT, 2), 2)
         shown = _fetched(frames, Sides(flow.before + correction[:, :2], flow.after + correction[:, 2:]))
         share = self.shares(x).float().sigmoid()
         residual = RESIDUAL_UNIT * (self.residual(x) + self.direct(_pictures(shown)))
@@ -112,7 +127,7 @@ class MiddleFrame(nn.Module):
         return picture
 
     def _coarse(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Corrections of flow (B, 6, H, W), and features (B, handed, h, w)."""
+        """Corrections of flow (B, 8, H, W), and features (B, handed, h, w)."""
         x = F.leaky_relu(self.coarse_head(seen), SLOPE)
         x = self.coarse_first(F.leaky_relu(self.coarse_down(x), SLOPE))
         wide = self.coarse_wide(F.leaky_relu(self.coarse_deeper(x), SLOPE))
@@ -127,11 +142,16 @@ class MiddleFrame(nn.Module):
         return features
 
 
-def unaided(before: Tensor, after: Tensor, forth: Tensor, back: Tensor) -> Tensor:
+def unaided(before: Tensor, after: Tensor, ways: Ways) -> Tensor:
     """What there is without a network: the mean of both frames, moved half way along the flow. See `MiddleFrame`."""
-    half = (forth - back) / 4
-    moved = _fetched(Sides(before, after), Sides(-half, half))
+    moved = _fetched(Sides(before, after), _half_way(ways))
     return (moved.before + moved.after) / 2
+
+
+def _half_way(ways: Ways) -> Sides:
+    """Flow from the middle to either side: half the mean of both searches, bent."""
+    half, bend = (ways.forth - ways.back) / 4, (ways.bend_before + ways.bend_after) * BEND
+    return Sides(bend - half, bend + half)
 
 
 def _enlarged(x: Tensor, times: int) -> Tensor:
@@ -144,18 +164,18 @@ def _pictures(moved: Sides) -> Tensor:
     return torch.cat([mean - surround(mean), moved.before - moved.after], 1) * SHARPEN
 
 
-def _seen(moved: Sides, flow: Sides, apart: Tensor) -> Tensor:
+def _seen(moved: Sides, flow: Sides, told: Tensor) -> Tensor:
     """(B, 48 + SIGHT, h, w): what the network is shown of two moved frames and of the flow that moved them."""
-    ways = [F.avg_pool2d(way, 4) / FLOW_UNIT for way in flow]
-    return torch.cat([_pictures(moved), *ways, apart], 1)
+    led = [F.avg_pool2d(way, 4) / FLOW_UNIT for way in flow]
+    return torch.cat([_pictures(moved), *led, told], 1)
 
 
 def _fetched(frames: Sides, flow: Sides) -> Sides:
     """Both packed frames, sample by sample from where flow (B, 2, 4h, 4w) leads; edges are repeated."""
-    packed, ways = torch.cat(frames), torch.cat(flow)
-    luma = _sampled(F.pixel_shuffle(packed[:, :16], 4), ways)
+    packed, led = torch.cat(frames), torch.cat(flow)
+    luma = _sampled(F.pixel_shuffle(packed[:, :16], 4), led)
     chroma = torch.cat([F.pixel_shuffle(packed[:, first : first + 4], 2) for first in (16, 20)], 1)
-    chroma = _sampled(chroma, F.avg_pool2d(ways, 2) / 2)
+    chroma = _sampled(chroma, F.avg_pool2d(led, 2) / 2)
     fetched = torch.cat([F.pixel_unshuffle(luma, 4), F.pixel_unshuffle(chroma, 2)], 1)
     return Sides(*fetched.chunk(2))
 
