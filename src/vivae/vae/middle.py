@@ -24,12 +24,11 @@ STEP = 4
 """Packed height and width are multiples of this: the coarsest features are at a sixteenth of the frame's sides."""
 SIGHT = 10
 """Channels of what is known of flow: both ways from the middle, how far the searches disagree, and both bends."""
-BEND = 0.05
-"""How much of either bend is followed before anything is learned: a little less than the 1/16 of even acceleration,
-because a bend is known badly."""
+BEND = 1 / 16
+"""How much of either bend is followed before anything is learned: as where acceleration is even."""
 SHARPEN, FLOW_UNIT = 4.0, 4.0
 """Differences of pictures times, flow over: so that all are about as large for the network."""
-COARSE_UNIT, FOLLOW_UNIT, FINE_UNIT, RESIDUAL_UNIT = 0.5, 0.2, 0.2, 0.03
+COARSE_UNIT, FOLLOW_UNIT, FINE_UNIT, RESIDUAL_UNIT = 0.2, 0.1, 0.05, 0.01
 """Of corrections of flow, of which search and how much of a bend to follow, of finer corrections, of residuals: small,
 so that one step of training is."""
 
@@ -100,9 +99,7 @@ class MiddleFrame(nn.Module):
         self.fine_flow = nn.Conv2d(fine, 16, 3, padding=1)
         self.shares = nn.Conv2d(fine, CHANNELS, 3, padding=1)
         self.residual = nn.Conv2d(fine, CHANNELS, 3, padding=1)
-        # What a longer filter would have fetched is linear, and is learned sooner without layers in between.
-        self.direct = nn.Conv2d(2 * CHANNELS, CHANNELS, 3, padding=1)
-        for layer in (self.coarse_flow, self.fine_flow, self.shares, self.residual, self.direct):
+        for layer in (self.coarse_flow, self.fine_flow, self.shares, self.residual):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
@@ -122,8 +119,8 @@ class MiddleFrame(nn.Module):
         correction = _enlarged(F.pixel_shuffle(self.fine_flow(x).float() * FINE_UNIT, 2), 2)
         shown = _fetched(frames, Sides(flow.before + correction[:, :2], flow.after + correction[:, 2:]))
         share = self.shares(x).float().sigmoid()
-        residual = RESIDUAL_UNIT * (self.residual(x) + self.direct(_pictures(shown)))
-        picture: Tensor = shown.before * share + shown.after * (1 - share) + residual.float()
+        residual = RESIDUAL_UNIT * self.residual(x).float()
+        picture: Tensor = shown.before * share + shown.after * (1 - share) + residual
         return picture
 
     def _coarse(self, seen: Tensor) -> tuple[Tensor, Tensor]:
