@@ -76,7 +76,7 @@ def test_time_has_no_direction(shipped):
 
 
 def test_frames_around_bend_the_way(shipped):
-    earlier, before, middle, after, later = (moving(step) for step in (0, 4, 10, 20, 48))
+    earlier, before, middle, after, later = (moving(step) for step in (2, 0, 2, 6, 20))
     bent, evenly = shipped.between(before, after, earlier, later), shipped.between(before, after)
     assert error(bent, middle) < error(evenly, middle)
 
