@@ -18,7 +18,7 @@ from vivae.tasks.enhance import enhance
 from vivae.tasks.restore import Plan, Restorer, advised, left_by
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import blurred, with_noise
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.zoo import load_enhancer, load_middle
 
 SIZE = (192, 96)
 
@@ -126,22 +126,21 @@ def test_light_is_steady_and_keeps_the_order_of_tones(clean, tmp_path):
     assert np.corrcoef(bright[5].y.ravel(), dark[5].y.ravel())[0, 1] > 0.9
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same(noisy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("options", [{"denoise": 25, "light": True}, {"denoise": 25, "rate": 2}])
+def test_an_interrupted_run_goes_on_and_gives_the_same(noisy, tmp_path, monkeypatch, options):
     monkeypatch.setattr(resuming, "SEGMENT", 4)
     source = write(tmp_path / "noisy.mkv", noisy)
-    enhance(source, tmp_path / "whole.mp4", denoise=25, light=True)
+    enhance(source, tmp_path / "whole.mp4", **options)
 
     def stop(done, total):
         if done > 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        enhance(source, tmp_path / "a.mp4", denoise=25, light=True, progress=stop)
+        enhance(source, tmp_path / "a.mp4", progress=stop, **options)
     assert not (tmp_path / "a.mp4").exists()
     seen = []
-    enhance(
-        source, tmp_path / "a.mp4", denoise=25, light=True, progress=lambda done, total: seen.append(done)
-    )
+    enhance(source, tmp_path / "a.mp4", progress=lambda done, total: seen.append(done), **options)
     assert seen[0] == 8
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "noisy.mkv", "whole.mp4"]
@@ -239,15 +238,17 @@ def test_an_interrupted_run_with_masks_goes_on_with_the_right_ones(noisy, tmp_pa
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_nothing_passes_a_cut(noisy):
-    network = load_enhancer("enhance")
+@pytest.mark.parametrize("plan", [Plan(noise=25), Plan(rate=2)])
+def test_nothing_passes_a_cut(noisy, plan):
+    def restored(frames, cuts):
+        restorer = Restorer(plan, load_enhancer("enhance"), middle=load_middle())
+        return [item.frame.planes for item in restorer.run((f, n in cuts) for n, f in enumerate(frames))]
+
     other = [like(f, tuple(np.ascontiguousarray(255 - p) for p in f.planes)) for f in noisy[:4]]
-    plan = Plan(noise=25)
-    alone = [i.frame for i in Restorer(plan, network).run((f, not n) for n, f in enumerate(noisy[4:]))]
-    both = [*other, *noisy[4:]]
-    joined = [i.frame for i in Restorer(plan, network).run((f, n in (0, 4)) for n, f in enumerate(both))]
-    for a, b in zip(alone, joined[4:], strict=True):
-        assert all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
+    alone, before = restored(noisy[4:], (0,)), restored(other, (0,))
+    joined = restored([*other, *noisy[4:]], (0, 4))
+    for a, b in zip([*before, *alone], joined, strict=True):
+        assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
 
 
 def test_sound_and_times_come_along_and_a_preview_stands_side_by_side(bunny, tmp_path):

@@ -10,7 +10,7 @@ from vivae.media import open_video, probe, read_first
 from vivae.tasks.digits import _motion
 from vivae.tasks.generate import generate
 from vivae.train.composed import bouncing
-from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.middle import MiddleConfig, MiddleFrame
 from vivae.vae.zoo import serialise
 
 
@@ -24,9 +24,15 @@ def model(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def filler(tmp_path_factory):
     torch.manual_seed(0)
-    config = EnhancerConfig(name="filler", widths=(8, 8), depths=(0, 0), attributes=("coded",), blends=True)
+    config = MiddleConfig(
+        name="filler",
+        coarse_widths=(8, 8, 8),
+        coarse_depths=(0, 0, 0),
+        fine_widths=(8, 8),
+        fine_depths=(0, 0, 0),
+    )
     path = tmp_path_factory.mktemp("models") / "filler.safetensors"
-    path.write_bytes(serialise(Enhancer(config)))
+    path.write_bytes(serialise(MiddleFrame(config)))
     return path
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from vivae.errors import InputError
 from vivae.media import unpack
-from vivae.train.between_lesson import BetweenLesson, TripletSampler
 from vivae.train.dataset import Passage
 from vivae.train.degrade import make_pairs, through_codec
 from vivae.train.disturb import MixedSampler, disturbed, with_noise
@@ -100,15 +99,6 @@ def test_a_lesson_of_mixed_crops_has_a_gradient(passage, tmp_path):
     assert told["gain_db"].abs() < 3
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.enhancer.parameters())
     assert set(lesson.evaluate(lesson.enhancer)) == {"test_loss", "test_gain_db"}
-
-
-def test_a_lesson_of_middles_has_a_gradient(passage):
-    sampler = TripletSampler([passage], DataSettings(crop=32), (1, 2), Stage(batch=2, frames=1), seed=0)
-    assert sampler(0).shape == (2, 3, 24, 8, 8)
-    lesson = BetweenLesson(Enhancer(TINY), [sampler(0)])
-    loss, _ = lesson.module(None)(*lesson.batch(sampler(1), 0, None))
-    loss.backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.enhancer.parameters())
 
 
 def test_what_is_known_is_told_in_the_order_of_the_model():

@@ -16,7 +16,7 @@ from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
 from vivae.train import generate_lesson
-from vivae.train.between_lesson import BetweenLesson, TripletSampler
+from vivae.train.between_lesson import BetweenLesson, PassageSampler
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
@@ -42,9 +42,10 @@ from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.generator import Generator
+from vivae.vae.middle import MiddleFrame
 from vivae.vae.model import VideoVAE
 from vivae.vae.segmenter import FlowSegmenter
-from vivae.vae.zoo import load_enhancer, load_model, load_segmenter, serialise
+from vivae.vae.zoo import load_enhancer, load_middle, load_model, load_segmenter, serialise
 
 logger = logging.getLogger(__name__)
 
@@ -176,10 +177,12 @@ def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: 
 
 
 def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
-    chosen = TripletSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
-    model = _new_enhancer(recipe, dataset.train)
+    chosen = PassageSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
+    model = _new_middle(recipe)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
-    return lesson, lambda stage: TripletSampler(dataset.train, recipe.data, recipe.gaps, stage, **share)
+    return lesson, lambda stage: PassageSampler(
+        dataset.train, recipe.data, recipe.gaps, stage, lively=recipe.lively, **share
+    )
 
 
 def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
@@ -220,7 +223,7 @@ def _new_vae(recipe: Recipe) -> VideoVAE:
     return model
 
 
-def _new_enhancer(recipe: EnhancerRecipe | BetweenRecipe, passages: list[Passage]) -> Enhancer:
+def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
     config = recipe.model
     if config.scene_features:
         config = config.model_copy(update={"scene_size": camera_size(passages)})
@@ -232,6 +235,15 @@ def _new_enhancer(recipe: EnhancerRecipe | BetweenRecipe, passages: list[Passage
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255
         model.get_buffer("background").copy_(background)
+    return model
+
+
+def _new_middle(recipe: BetweenRecipe) -> MiddleFrame:
+    model = MiddleFrame(recipe.model)
+    if recipe.start_from is not None:
+        start = load_middle(recipe.start_from)
+        _check_same_shape(start.config, recipe.model, recipe.start_from)
+        model.load_state_dict(start.state_dict())
     return model
 
 
@@ -301,7 +313,7 @@ def _finish(
     path = folder / "model.safetensors"
     if isinstance(trained, generate_lesson.Taught):
         trained = trained.generator  # a critic has done its work
-    assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter)
+    assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter | MiddleFrame)
     if isinstance(trained, VideoVAE) and dataset is not None:
         notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:

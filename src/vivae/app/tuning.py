@@ -113,15 +113,15 @@ def _drawn(trial: "optuna.Trial", base: AnyRecipe) -> dict[str, Any]:
         drawn["model.flow.width"] = max(1, round(flow.width * width / (4 * flow.heads))) * 4 * flow.heads
         drawn["model.flow.depth"] = flow.depth + deeper
         return drawn
-    drawn["model.widths"] = [_multiple(side * width) for side in base.model.widths]
+    for name, sides in base.model:
+        if name.endswith("widths"):
+            drawn[f"model.{name}"] = [_multiple(side * width) for side in sides]
+        elif name.endswith("depths"):
+            drawn[f"model.{name}"] = [depth + deeper for depth in sides]
     if isinstance(base, Recipe):
         latent = trial.suggest_categorical("latent", LATENTS)
         most = max(base.model.nested, default=0) + 1
         drawn["model.latent_channels"] = max(most, round(base.model.latent_channels * latent))
-        for name in ("encoder_depths", "decoder_depths"):
-            drawn[f"model.{name}"] = [depth + deeper for depth in getattr(base.model, name)]
-    else:
-        drawn["model.depths"] = [depth + deeper for depth in base.model.depths]
     return drawn
 
 

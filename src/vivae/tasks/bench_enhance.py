@@ -33,7 +33,7 @@ from vivae.tasks.restore import Plan, Restorer, left_by
 from vivae.train.degrade import through_av1, through_codec
 from vivae.train.disturb import with_noise
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.zoo import load_enhancer, load_middle
 
 PARTS = ("noise", "coded", "scale", "between", "speed")
 SIGMAS = (20, 30, 50)
@@ -91,7 +91,7 @@ def bench_enhance(
             take = partial(_scale, clip, frames, network, views, networks)
             jobs += [("scale", clip.name, partial(own.get, f"scale-{clip.name}", clip.path, take))]
         if "between" in wanted:
-            middle = load_enhancer("between")
+            middle = load_middle()
             seen = bench.Records(folder, shared | {"model": middle.hash})
             take = partial(between, clip, frames, middle)
             jobs += [("between", clip.name, partial(seen.get, f"between-{clip.name}", clip.path, take))]

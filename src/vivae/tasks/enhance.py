@@ -27,7 +27,7 @@ from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
 from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised, left_by
 from vivae.tasks.resuming import write_resumably
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.zoo import load_enhancer, load_middle
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def enhance(
     plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate, views=VIEWS[preset])
     network = load_enhancer(model or "enhance", device=device)
-    middle = load_enhancer("between", device=device) if rate > 1 else None
+    middle = load_middle(device=device) if rate > 1 else None
     total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
     where = "" if mask is None else f", {'but not ' if invert_mask else 'only '}in what the masks show"
@@ -140,8 +140,9 @@ def enhance(
             yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate, masks())
 
     if resumable:
+        models = [model.hash for model in (network, middle) if model is not None]
         shown = None if mask is None else f"{file_mark(mask)} {invert_mask}"
-        circumstances = f"{__version__} {file_mark(src)} {start} {end} {network.hash} {plan} {crf} {shown}"
+        circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {plan} {crf} {shown}"
         kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)
         settings = Av1Settings(USUAL_CRF if crf is None else crf)
         try:

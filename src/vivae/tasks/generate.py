@@ -16,8 +16,8 @@ from vivae.tasks.clips import Rgb, Sheet, as_clip, as_rgb, color_of, ends_of, ti
 from vivae.tasks.common import Progress, no_progress
 from vivae.tasks.latents import interpolated, traversed
 from vivae.vae.between import Interpolator
-from vivae.vae.enhancer import Enhancer
 from vivae.vae.generator import Generator
+from vivae.vae.middle import MiddleFrame
 from vivae.vae.rollout import Start, draws_of, from_clip, from_ends, from_nothing, rolled_out, streamed
 from vivae.vae.zoo import load_any, load_generator
 
@@ -75,7 +75,7 @@ def generate(
     target = _Target(dst, sheet, codec, crf, force)
     if between is not None:
         filler = load_any(model or "between", device=device)
-        if isinstance(filler, Enhancer):
+        if isinstance(filler, MiddleFrame):
             return _fill(filler, between, frames or BETWEEN_FRAMES, target, progress)
     generator = load_generator(model or DEFAULT_MODEL, device=device)
     streams = _streams(generator, prior, modes[1:])
@@ -194,7 +194,7 @@ def _along(
 
 
 def _fill(
-    filler: Enhancer, ends: tuple[Source, Source], frames: int, target: "_Target", progress: Progress
+    filler: MiddleFrame, ends: tuple[Source, Source], frames: int, target: "_Target", progress: Progress
 ) -> dict[str, Any]:
     """Between two natural frames, at their own size."""
     with open_video(ends[0]) as reader:

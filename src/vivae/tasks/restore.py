@@ -19,6 +19,7 @@ from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
+from vivae.vae.middle import MiddleFrame
 
 LIGHT_NOISE = 8.0
 """Up to this noise one run scales up and denoises together; above, the source is denoised first."""
@@ -93,6 +94,8 @@ class State(NamedTuple):
 
     memories: tuple[Memory, ...] = ()
     light: tuple[float, ...] = ()
+    shown: Planes | None = None
+    """The restored frame itself, where frames are made between others: how things go on depends on how they came."""
 
 
 BEGINNING = State()
@@ -112,9 +115,10 @@ class Restorer:
     """
 
     def __init__(
-        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: Enhancer | None = None
+        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: MiddleFrame | None = None
     ) -> None:
         self._rate = plan.rate
+        self._shown = state.shown
         self._interpolator = None if middle is None else Interpolator(middle)
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
@@ -131,24 +135,49 @@ class Restorer:
         skip: so many first frames were restored by another run, and are only looked at. masks: bool (H, W) of each
         frame, also of those that are skipped; elsewhere the frame stays as it is, but for its size.
         """
-        held: Restored | None = None
+        if self._rate == 1:
+            yield from (item for item, _ in self._restored(frames, skip, masks))
+            return
+        earlier, waiting = self._shown, list[Restored]()
         for item, restart in self._restored(frames, skip, masks):
-            if held is not None:
-                yield from self._spread(held, None if restart else item)
-            held = item
-        if held is not None:
-            yield from self._spread(held, None)
+            if restart:
+                yield from self._ended(earlier, waiting)
+                earlier, waiting = None, []
+            waiting.append(item)
+            if len(waiting) == 3:
+                yield from self._spread(earlier, *waiting)
+                earlier = waiting.pop(0).frame.planes
+        yield from self._ended(earlier, waiting)
 
-    def _spread(self, item: Restored, following: Restored | None) -> Iterator[Restored]:
+    def _ended(self, earlier: Planes | None, waiting: list[Restored]) -> Iterator[Restored]:
+        """The last two frames of a shot at most, and those between."""
+        while waiting:
+            yield from self._spread(earlier, *waiting)
+            earlier = waiting.pop(0).frame.planes
+
+    def _spread(
+        self,
+        earlier: Planes | None,
+        item: Restored,
+        following: Restored | None = None,
+        later: Restored | None = None,
+    ) -> Iterator[Restored]:
         """A frame and those between it and the next; at the end of a shot it is repeated."""
         length = item.frame.duration / self._rate
         pictures = [item.frame.planes] * self._rate
         if following is not None and self._interpolator is not None:
             halvings = self._rate.bit_length() - 1
-            pictures[1:] = self._interpolator.filled(item.frame.planes, following.frame.planes, halvings)
+            pictures[1:] = self._interpolator.filled(
+                item.frame.planes,
+                following.frame.planes,
+                halvings,
+                earlier,
+                None if later is None else later.frame.planes,
+            )
+        state = item.state._replace(shown=item.frame.planes)
         for index, planes in enumerate(pictures):
             frame = Frame(*planes, item.frame.time + index * length, length, item.frame.color)
-            yield Restored(frame, item.state)
+            yield Restored(frame, state)
 
     def _restored(
         self, frames: Iterable[tuple[Frame, bool]], skip: int, masks: Iterable[Mask] | None

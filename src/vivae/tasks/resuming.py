@@ -91,6 +91,7 @@ def _keep_state(kept: Kept, segments: int, done: int, state: State) -> None:
         for index, memory in enumerate(state.memories)
         for name, part in memory._asdict().items()
     }
+    arrays |= {f"shown {index}": plane for index, plane in enumerate(state.shown or ())}
     told = {"segments": segments, "done": done, "memories": len(state.memories), "light": state.light}
     kept.put_arrays("state", told, arrays)
 
@@ -105,7 +106,10 @@ def _state(kept: Kept) -> tuple[int, int, State]:
         Memory(**{name: arrays[f"{index} {name}"] for name in Memory._fields})
         for index in range(told["memories"])
     )
-    return told["segments"], told["done"], State(memories, tuple(told["light"]))
+    shown = None
+    if "shown 0" in arrays:
+        shown = arrays["shown 0"], arrays["shown 1"], arrays["shown 2"]
+    return told["segments"], told["done"], State(memories, tuple(told["light"]), shown)
 
 
 def _segment(kept: Kept, index: int) -> tuple[tuple[Unit, ...], Times]:

@@ -13,6 +13,7 @@ from vivae.errors import InputError
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import EnhancerConfig
 from vivae.vae.generator import GeneratorConfig
+from vivae.vae.middle import MiddleConfig
 from vivae.vae.segmenter import SegmenterConfig
 
 
@@ -234,12 +235,14 @@ class EnhancerRecipe(CommonRecipe):
 
 
 class BetweenRecipe(CommonRecipe):
-    """The training of an `Enhancer` that finds the frame between two others."""
+    """The training of a `MiddleFrame`."""
 
     kind: Literal["between"] = "between"
-    model: EnhancerConfig = EnhancerConfig(name="between", blends=True)
+    model: MiddleConfig = MiddleConfig()
     gaps: tuple[int, ...] = (1, 1, 2)
     """Frames from either of the two to the one between, as often as each is drawn."""
+    lively: int = Field(1, ge=1, le=16)
+    """Crops drawn for each that is taken: the one whose ends differ most. What stands still teaches little."""
 
 
 class GenerateStage(Stage):

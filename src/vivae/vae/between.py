@@ -1,8 +1,4 @@
-"""A frame between two others: both moved half way along the motion, and an `Enhancer` that decides what to show.
-
-Flow from the middle to either side is made of the flows between the two frames (Super SloMo, Jiang et al., CVPR 2018);
-where they disagree, because something is hidden in one of the frames, the network takes the other, or neither.
-"""
+"""Frames between two others: flow both ways by search, and a `MiddleFrame` that makes the picture of it."""
 
 import numpy as np
 import torch
@@ -10,52 +6,76 @@ from numpy.typing import NDArray
 
 from vivae.media import Planes, pack, unpack
 from vivae.vae.blocks import has_bfloat16
-from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import Aligned, Packed, as_picture, as_tensor, evened
-from vivae.vae.motion import Motion, moved
+from vivae.vae.enhancing import Packed, as_picture, as_tensor
+from vivae.vae.middle import STEP, MiddleFrame, Ways
+from vivae.vae.motion import Motion
 
 
-def met_half_way(motion: Motion, before: Packed, after: Packed) -> Aligned:
-    """Packed frames (24, h, w) uint8 to what the network is shown of the middle between them.
+def found_ways(
+    motion: Motion, before: Packed, after: Packed, earlier: Packed | None = None, later: Packed | None = None
+) -> NDArray[np.float32]:
+    """Packed frames (24, h, w) -> `Ways` between them as an array (4, 2, 4h, 4w).
 
-    last, following: the frames, each moved to the middle. present: their mean.
+    earlier, later: one span of time before the frame before and behind the frame after, where they are known.
     """
     height, width = before.shape[1] * 4, before.shape[2] * 4
-    sides = unpack(before, height, width), unpack(after, height, width)
-    here, there = (planes[0] for planes in sides)
-    # Half the way forth, seen from the middle: the mean of the two flows, each turned towards the frame it leads to.
-    half = (motion.between(here, there) - motion.between(there, here)) / np.float32(4)
-    first, second = (pack(moved(planes, way)) for planes, way in zip(sides, (-half, half), strict=True))
-    return Aligned(_mean(first, second), first, second)
 
+    def led(start: Packed, end: Packed) -> NDArray[np.float32]:
+        here, there = (unpack(packed, height, width)[0] for packed in (start, end))
+        return motion.between(here, there).transpose(2, 0, 1)
 
-def _mean(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return ((a.astype(np.uint16) + b + 1) >> 1).astype(np.uint8)
+    forth, back = led(before, after), led(after, before)
+    bends = [None if earlier is None else forth + led(before, earlier)]
+    bends += [None if later is None else back + led(after, later)]
+    known = [bend for bend in bends if bend is not None] or [np.zeros_like(forth)]
+    # What is known of one side goes for both.
+    return np.stack([forth, back, known[0], known[-1]])
 
 
 class Interpolator:
-    """Frames between others, each by itself; model: an enhancer that was taught so (`recipes/between.yaml`)."""
+    """Frames between others, each by itself. model: see `recipes/between.yaml`."""
 
-    def __init__(self, model: Enhancer) -> None:
+    def __init__(self, model: MiddleFrame) -> None:
         self._model = model
         self._motion = Motion("medium")
         self._device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def between(self, before: Planes, after: Planes) -> Planes:
-        """uint8 planes of one size -> the frame half way."""
+    def between(
+        self, before: Planes, after: Planes, earlier: Planes | None = None, later: Planes | None = None
+    ) -> Planes:
+        """uint8 planes of one size -> the frame half way.
+
+        earlier, later: as far before the one before, and behind the one after, as the two are apart; where they are
+        known, the way between the two need not be even.
+        """
         height, width = before[0].shape
-        seen = met_half_way(self._motion, evened(pack(before)), evened(pack(after)))
-        inputs = [as_tensor(part, self._device) for part in seen]
-        attributes = torch.tensor([Known().attributes(self._model.config.attributes)], device=self._device)
+        sides = [_whole(pack(planes)) for planes in (before, after)]
+        around = [None if planes is None else _whole(pack(planes)) for planes in (earlier, later)]
+        found = torch.from_numpy(found_ways(self._motion, *sides, *around)).to(self._device)
+        inputs = [as_tensor(part, self._device) for part in sides]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
-            residual = self._model(*inputs, attributes).float()
-        result = as_picture(inputs[0] + residual)[0]
+            picture = self._model(*inputs, Ways(*found[:, None]))
+        result = as_picture(picture)[0]
         return unpack(result[:, : -(-height // 4), : -(-width // 4)], height, width)
 
-    def filled(self, before: Planes, after: Planes, halvings: int) -> list[Planes]:
-        """2 ** halvings - 1 frames, evenly spread between the two."""
+    def filled(
+        self,
+        before: Planes,
+        after: Planes,
+        halvings: int,
+        earlier: Planes | None = None,
+        later: Planes | None = None,
+    ) -> list[Planes]:
+        """2 ** halvings - 1 frames, evenly spread between the two. earlier, later: see `between`."""
         if not halvings:
             return []
-        middle = self.between(before, after)
-        return [*self.filled(before, middle, halvings - 1), middle, *self.filled(middle, after, halvings - 1)]
+        middle = self.between(before, after, earlier, later)
+        first = self.filled(before, middle, halvings - 1, later=after)
+        return [*first, middle, *self.filled(middle, after, halvings - 1, earlier=before)]
+
+
+def _whole(packed: Packed) -> Packed:
+    """Sides that the network takes, the edges repeated."""
+    rows, columns = (-side % STEP for side in packed.shape[1:])
+    return np.pad(packed, ((0, 0), (0, rows), (0, columns)), mode="edge") if rows or columns else packed

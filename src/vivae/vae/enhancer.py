@@ -152,7 +152,7 @@ class Enhancer(nn.Module):
             (fine, fine, coarse, coarse), 1
         )
         # Without what all inputs share, one step of training moves details and not the brightness of everything.
-        parts = [present - _surround(present), last - present, following - present]
+        parts = [present - surround(present), last - present, following - present]
         if scene is not None:
             parts += [scene[:, :CHANNELS] - present, scene[:, CHANNELS:]]
         seen = torch.cat(parts, 1)
@@ -170,7 +170,7 @@ class Enhancer(nn.Module):
         return out + of_last * (last - present) + of_following * (following - present)
 
 
-def _surround(packed: Tensor) -> Tensor:
+def surround(packed: Tensor) -> Tensor:
     """(B, 24, h, w): the mean of each plane over the 3x3 blocks around."""
     means = torch.cat([plane.mean(1, keepdim=True) for plane in packed.split(PLANES, 1)], 1)
     smooth = F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)

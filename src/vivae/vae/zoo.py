@@ -21,6 +21,7 @@ from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
 from vivae.vae.generator import Generator, GeneratorConfig, new_generator
+from vivae.vae.middle import MiddleConfig, MiddleFrame
 from vivae.vae.model import VideoVAE
 from vivae.vae.segmenter import FlowSegmenter, SegmenterConfig
 
@@ -28,6 +29,7 @@ FORMAT = "vivae-model-1"
 ENHANCER_FORMAT = "vivae-enhancer-1"
 SEGMENTER_FORMAT = "vivae-segmenter-1"
 GENERATOR_FORMAT = "vivae-generator-1"
+MIDDLE_FORMAT = "vivae-middle-1"
 STYLE_COLOR = ColorInfo("limited", "bt601")
 """What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
@@ -42,7 +44,7 @@ def styles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_weights_folder() / "styles").glob("*.jpg"))}
 
 
-AnyModel = VideoVAE | Enhancer | FlowSegmenter | Generator
+AnyModel = VideoVAE | Enhancer | FlowSegmenter | Generator | MiddleFrame
 
 
 def _form_of(model: AnyModel) -> tuple[str, Callable[[Any], AnyModel]]:
@@ -51,10 +53,14 @@ def _form_of(model: AnyModel) -> tuple[str, Callable[[Any], AnyModel]]:
         return FORMAT, VideoVAE
     if isinstance(model, Generator):
         return GENERATOR_FORMAT, new_generator
+    if isinstance(model, MiddleFrame):
+        return MIDDLE_FORMAT, MiddleFrame
     return (ENHANCER_FORMAT, Enhancer) if isinstance(model, Enhancer) else (SEGMENTER_FORMAT, FlowSegmenter)
 
 
-def list_models(kind: Literal["vae", "enhancer", "segmenter", "generator"] | None = None) -> list[str]:
+def list_models(
+    kind: Literal["vae", "enhancer", "segmenter", "generator", "middle"] | None = None,
+) -> list[str]:
     """Names of the models inside the package: all, or those of a kind."""
     found = sorted(_weights_folder().glob("*.safetensors"))
     wanted = {
@@ -62,6 +68,7 @@ def list_models(kind: Literal["vae", "enhancer", "segmenter", "generator"] | Non
         "enhancer": ENHANCER_FORMAT,
         "segmenter": SEGMENTER_FORMAT,
         "generator": GENERATOR_FORMAT,
+        "middle": MIDDLE_FORMAT,
         None: None,
     }[kind]
     return [path.stem for path in found if wanted is None or _format_of(path) == wanted]
@@ -169,6 +176,14 @@ def load_generator(name: str | Path, *, device: str | torch.device = "cpu") -> G
     return model
 
 
+def load_middle(name: str | Path = "between", *, device: str | torch.device = "cpu") -> MiddleFrame:
+    """A trained model of frames between others; see `load_any`. Raises InputError for a model of another kind, too."""
+    model = load_any(name, device=device)
+    if not isinstance(model, MiddleFrame):
+        raise InputError(f"model '{name}' does not find frames between others: give one such as 'between'")
+    return model
+
+
 @lru_cache(maxsize=8)
 def _load(path: str, _changed: int, device: str) -> AnyModel:
     if Path(path).stat().st_size > LIMIT_BYTES:
@@ -186,6 +201,8 @@ def _load(path: str, _changed: int, device: str) -> AnyModel:
                     model = FlowSegmenter(SegmenterConfig.model_validate(header["config"]))
                 case form if form == GENERATOR_FORMAT:
                     model = new_generator(GeneratorConfig.model_validate(header["config"]))
+                case form if form == MIDDLE_FORMAT:
+                    model = MiddleFrame(MiddleConfig.model_validate(header["config"]))
                 case other:
                     raise FormatError(f"{path} holds no vivae model (format {other!r})")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
