@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.vae.test_between import TINY
 from vivae.train.between_lesson import BetweenLesson, PassageSampler
 from vivae.train.dataset import Passage
 from vivae.train.recipe import DataSettings, Stage
-from vivae.vae.middle import MiddleConfig, MiddleFrame
-
-TINY = MiddleConfig(
-    name="tiny",
-    coarse_widths=(8, 8, 8),
-    coarse_depths=(0, 0, 0),
-    handed=4,
-    fine_widths=(8, 8),
-    fine_depths=(0, 0, 0),
-)
+from vivae.vae.middle import MiddleFrame
 
 
 @pytest.fixture

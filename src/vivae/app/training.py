@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
@@ -169,16 +169,18 @@ def _train(
 
 
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
+M = TypeVar("M", VideoVAE, MiddleFrame, FlowSegmenter)
 
 
 def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Taught:
-    lesson = VAELesson(recipe, _new_vae(recipe), [window.frames[None] for window in windows])
+    model = _begun(VideoVAE(recipe.model), recipe.start_from, load_model)
+    lesson = VAELesson(recipe, model, [window.frames[None] for window in windows])
     return lesson, lambda stage: ClipSampler(dataset.train, recipe.data, stage, **share)
 
 
 def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
     chosen = PassageSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
-    model = _new_middle(recipe)
+    model = _begun(MiddleFrame(recipe.model), recipe.start_from, load_middle)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
     return lesson, lambda stage: PassageSampler(
         dataset.train, recipe.data, recipe.gaps, stage, lively=recipe.lively, **share
@@ -187,11 +189,7 @@ def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, in
 
 def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
     chosen = FlowSampler(dataset.test, recipe.data, recipe.scenes, Stage(batch=4, frames=1), seed=0)
-    model = FlowSegmenter(recipe.model)
-    if recipe.start_from is not None:
-        start = load_segmenter(recipe.start_from)
-        _check_same_shape(start.config, recipe.model, recipe.start_from)
-        model.load_state_dict(start.state_dict())
+    model = _begun(FlowSegmenter(recipe.model), recipe.start_from, load_segmenter)
     lesson = MotionLesson(model, recipe.scenes.prior, [chosen(step) for step in range(TEST_PAIRS // 2)])
     return lesson, lambda stage: FlowSampler(dataset.train, recipe.data, recipe.scenes, stage, **share)
 
@@ -214,11 +212,11 @@ def _enhance_lesson(
     )
 
 
-def _new_vae(recipe: Recipe) -> VideoVAE:
-    model = VideoVAE(recipe.model)
-    if recipe.start_from is not None:
-        start = load_model(recipe.start_from)
-        _check_same_shape(start.config, recipe.model, recipe.start_from)
+def _begun(model: M, start_from: str | None, load: Callable[[str], M]) -> M:
+    """With the weights of another of the same shape, where the recipe starts from one."""
+    if start_from is not None:
+        start = load(start_from)
+        _check_same_shape(start.config, model.config, start_from)
         model.load_state_dict(start.state_dict())
     return model
 
@@ -235,15 +233,6 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255
         model.get_buffer("background").copy_(background)
-    return model
-
-
-def _new_middle(recipe: BetweenRecipe) -> MiddleFrame:
-    model = MiddleFrame(recipe.model)
-    if recipe.start_from is not None:
-        start = load_middle(recipe.start_from)
-        _check_same_shape(start.config, recipe.model, recipe.start_from)
-        model.load_state_dict(start.state_dict())
     return model
 
 

@@ -57,15 +57,20 @@ def masks_for(
 def within(mask: Mask, outside: Planes, inside: Planes) -> Planes:
     """`inside` where the mask is set, else `outside`, with a soft edge; uint8 planes, which may be larger than it."""
     soft = cv2.blur(mask.astype(np.float32), (FEATHER, FEATHER))
-    mixed = []
+    return mixed(outside, inside, np.asarray(soft, np.float32))
+
+
+def mixed(outside: Planes, inside: Planes, share: NDArray[np.float32]) -> Planes:
+    """Planes of one size, the second where share (H, W), 0 to 1 and of any size, is 1."""
+    planes = []
     for old, new in zip(outside, inside, strict=True):
-        share = soft
-        if old.shape != soft.shape:
-            larger = old.shape[0] > soft.shape[0]
+        part = share
+        if old.shape != share.shape:
+            larger = old.shape[0] > share.shape[0]
             method = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
-            share = np.asarray(cv2.resize(soft, old.shape[::-1], interpolation=method), np.float32)
-        mixed.append(np.rint(old + share * (new.astype(np.float32) - old)).astype(np.uint8))
-    y, u, v = mixed
+            part = np.asarray(cv2.resize(share, old.shape[::-1], interpolation=method), np.float32)
+        planes.append(np.rint(old + part * (new.astype(np.float32) - old)).astype(np.uint8))
+    y, u, v = planes
     return y, u, v
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vivae.errors import InputError
 from vivae.media import Frame, VideoInfo, atomic_dir, open_writer
 from vivae.media.color import rgb_to_yuv
+from vivae.media.masks import mixed
 
 UNIT = 100
 """Grey of a score of 1."""
@@ -65,16 +66,10 @@ def overlaid(frame: Frame, strange: NDArray[np.float32]) -> Frame:
     colours = np.asarray(
         cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8
     )
-    share = (STRONGEST / 255) * np.minimum(255, 2 * grey.astype(np.float32))
-    planes = []
-    for old, new in zip(frame.planes, rgb_to_yuv(colours, frame.color), strict=True):
-        part = (
-            share
-            if old.shape == share.shape
-            else cv2.resize(share, old.shape[::-1], interpolation=cv2.INTER_AREA)
-        )
-        planes.append(np.rint(old + part * (new.astype(np.float32) - old)).astype(np.uint8))
-    return Frame(planes[0], planes[1], planes[2], frame.time, frame.duration, frame.color)
+    share = np.asarray((STRONGEST / 255) * np.minimum(255, 2 * grey.astype(np.float32)), np.float32)
+    return Frame(
+        *mixed(frame.planes, rgb_to_yuv(colours, frame.color), share), frame.time, frame.duration, frame.color
+    )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from vivae.media.color import rgb_to_yuv
 from vivae.media.cutout import open_cutout
 from vivae.media.indexed import decode_indexed, palette
 from vivae.media.kept import Kept, file_mark
+from vivae.media.masks import mixed
 from vivae.tasks.common import expected_frames
 from vivae.tasks.labelling import Labels, Networks, Span, moving_objects, pointed_objects, still_camera
 from vivae.tasks.labels_kept import KeptLabels, Work
@@ -187,12 +188,4 @@ def _tinted(frame: Frame, labels: Labels) -> Frame:
     edge = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     share = np.where(edge & chosen, 1.0, np.where(chosen, TINT, 0.0)).astype(np.float32)
     tint = rgb_to_yuv(colours[labels], frame.color)
-    planes = []
-    for old, new in zip(frame.planes, tint, strict=True):
-        part = (
-            share
-            if old.shape == share.shape
-            else cv2.resize(share, old.shape[::-1], interpolation=cv2.INTER_AREA)
-        )
-        planes.append(np.rint(old + part * (new.astype(np.float32) - old)).astype(np.uint8))
-    return Frame(planes[0], planes[1], planes[2], frame.time, frame.duration, frame.color)
+    return Frame(*mixed(frame.planes, tint, share), frame.time, frame.duration, frame.color)

@@ -15,6 +15,8 @@ from vivae.vae.generator import LABEL, Generator
 from vivae.vae.states import noise_for
 
 Progress = Callable[[int, int], None]
+SEEN_MOVING = 2
+"""Known moments at least, from which a state space can see motion: with less, the first window is drawn."""
 
 
 def nobody(done: int, total: int) -> None:
@@ -118,10 +120,6 @@ def rolled_out(
             times = torch.arange(generator.frames) < kept
             known = generator.known_times(batch, times)
             skip = kept
-
-
-SEEN_MOVING = 2
-"""Known moments at least, from which a state space can see motion: with less, the first window is drawn."""
 
 
 @torch.inference_mode()
