@@ -181,7 +181,10 @@ def compress(
     debug: Debug = False,
 ) -> None:
     """Compress a video or image: to a quality, or to a size within 3 per cent."""
-    with Session(as_json) as session:
+    kept = (
+        "No output was written. Of an AV1 file finished shots are kept: run the same command again to go on."
+    )
+    with Session(as_json, kept=kept) as session:
         session.show(
             vivae.compress(
                 source,
