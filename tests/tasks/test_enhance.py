@@ -15,10 +15,10 @@ from vivae.media.indexed import encode_indexed
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks import resuming
 from vivae.tasks.enhance import enhance
-from vivae.tasks.restore import Plan, Restorer, advised, left_by
+from vivae.tasks.restore import Family, Plan, Restorer, advised, left_by
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import blurred, with_noise
-from vivae.vae.zoo import load_enhancer, load_middle
+from vivae.vae.zoo import load_middle
 
 SIZE = (192, 96)
 
@@ -88,9 +88,7 @@ def test_traces_of_a_codec_go(clean):
             clean, through_codec((f.planes for f in clean), *SIZE, "mpeg2video", 16), strict=True
         )
     ]
-    better = list(
-        Restorer(Plan(deblock=1.0), load_enhancer("enhance")).run((f, not n) for n, f in enumerate(poor))
-    )
+    better = list(Restorer(Plan(deblock=1.0), Family()).run((f, not n) for n, f in enumerate(poor)))
     assert better[0].frame.color == color
     assert gain(clean, poor, [item.frame for item in better]) > 0.1
 
@@ -241,7 +239,7 @@ def test_an_interrupted_run_with_masks_goes_on_with_the_right_ones(noisy, tmp_pa
 @pytest.mark.parametrize("plan", [Plan(noise=25), Plan(rate=2)])
 def test_nothing_passes_a_cut(noisy, plan):
     def restored(frames, cuts):
-        restorer = Restorer(plan, load_enhancer("enhance"), middle=load_middle())
+        restorer = Restorer(plan, Family(), middle=load_middle())
         return [item.frame.planes for item in restorer.run((f, n in cuts) for n, f in enumerate(frames))]
 
     other = [like(f, tuple(np.ascontiguousarray(255 - p) for p in f.planes)) for f in noisy[:4]]

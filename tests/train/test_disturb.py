@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from vivae.errors import InputError
 from vivae.media import unpack
 from vivae.train.dataset import Passage
 from vivae.train.degrade import make_pairs, through_codec
 from vivae.train.disturb import MixedSampler, disturbed, with_noise
-from vivae.train.enhance_lesson import EnhanceLesson
+from vivae.train.enhance_lesson import EnhanceLesson, Rollout
 from vivae.train.recipe import DataSettings, DegradeSettings, DisturbSettings, Stage, load_recipe
 from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
 
@@ -111,3 +112,22 @@ def test_shares_above_one_are_refused(tmp_path):
     path.write_text("kind: enhancer\ndisturb: {shares: {noise: 0.8, blur: 0.4}}\n")
     with pytest.raises(InputError, match="at most 1"):
         load_recipe(path)
+
+
+def test_steadiness_counts_how_an_error_changes():
+    still = np.repeat(np.random.default_rng(0).integers(60, 190, (1, 24, 16, 16)), 5, 0).astype(np.uint8)
+    steady, flickering = (
+        np.stack([still[step].astype(int) + (6 if kind or step % 2 else -6) for step in range(5)]).astype(
+            np.uint8
+        )
+        for kind in (True, False)
+    )
+
+    def loss(degraded, weight):
+        rollout = Rollout(Enhancer(TINY.model_copy(update={"blends": False})), None, weight)
+        told = torch.zeros(1, len(TINY.attributes))
+        no_noise, place = np.zeros(1, np.float32), np.zeros((1, 2), np.int64)
+        return rollout(degraded[None], still[None, :4], told, no_noise, place)[0].item()
+
+    assert loss(steady, 0.0) == pytest.approx(loss(flickering, 0.0), abs=1e-3)
+    assert loss(flickering, 0.5) > loss(steady, 0.5) + 0.3

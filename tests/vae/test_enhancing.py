@@ -8,17 +8,17 @@ from vivae.errors import InputError
 from vivae.media import pack
 from vivae.vae import enhancing
 from vivae.vae.config import VAEConfig
-from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
+from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known, gathered, spread
 from vivae.vae.enhancing import Step, enhanced
 from vivae.vae.model import VideoVAE
 from vivae.vae.motion import Motion, moved
 from vivae.vae.zoo import load_any, load_enhancer, load_model, serialise
 
 
-@pytest.fixture(scope="module")
-def enhancer() -> Enhancer:
+@pytest.fixture(scope="module", params=[{}, {"grid": 2, "sharp": True, "blends": True}], ids=["4x4", "2x2"])
+def enhancer(request) -> Enhancer:
     torch.manual_seed(0)
-    model = Enhancer(EnhancerConfig(name="test", widths=(8, 12)))
+    model = Enhancer(EnhancerConfig(name="test", widths=(8, 12), **request.param))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -77,6 +77,21 @@ def replace_gains(step, gains):
 def test_a_fresh_enhancer_changes_nothing():
     fresh = Enhancer(EnhancerConfig()).eval()
     assert same(list(enhanced(fresh, steps(3))), [step.planes for step in steps(3)])
+
+
+def test_a_finer_grid_has_every_sample_at_its_place():
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 256, (16, 24), np.uint8)
+    u, v = rng.integers(0, 256, (2, 8, 12), np.uint8)
+    packed = torch.from_numpy(pack((y, u, v)))[None]
+    fine = spread(packed)[0].numpy()
+    assert np.array_equal(fine, [y[::2, ::2], y[::2, 1::2], y[1::2, ::2], y[1::2, 1::2], u, v])
+    assert torch.equal(gathered(spread(packed)), packed)
+
+
+def test_one_camera_and_a_finer_grid_exclude_each_other():
+    with pytest.raises(ValueError, match="grid"):
+        Enhancer(EnhancerConfig(grid=2, scene_features=4, scene_size=(8, 8)))
 
 
 def test_no_frames_give_none(enhancer):

@@ -201,12 +201,12 @@ def _enhance_lesson(
     train, test = pairs
     frames = recipe.stages[-1].frames
     if not recipe.disturb.shares:
-        lesson = EnhanceLesson(model, pair_windows(test, recipe.data.crop, frames, TEST_PAIRS))
+        lesson = EnhanceLesson(model, pair_windows(test, recipe.data.crop, frames, TEST_PAIRS), recipe.steady)
         return lesson, lambda stage: PairSampler(train, recipe.data, stage, **share)
     chosen = MixedSampler(
         dataset.test, test, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
     )
-    lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
+    lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)], recipe.steady)
     return lesson, lambda stage: MixedSampler(
         dataset.train, train, recipe.data, recipe.disturb, stage, **share
     )

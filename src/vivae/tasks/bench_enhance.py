@@ -29,11 +29,10 @@ from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.enhance import VIEWS
-from vivae.tasks.restore import Plan, Restorer, left_by
+from vivae.tasks.restore import Family, Plan, Restorer, left_by
 from vivae.train.degrade import through_av1, through_codec
 from vivae.train.disturb import with_noise
-from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import load_enhancer, load_middle
+from vivae.vae.zoo import load_middle
 
 PARTS = ("noise", "coded", "scale", "between", "speed")
 SIGMAS = (20, 30, 50)
@@ -72,31 +71,35 @@ def bench_enhance(
     folder = Path(dst)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads)
-    network = load_enhancer(model or "enhance")
+    family = Family(model)
     views = VIEWS["best" if preset == "best" else "fast"]
     chosen = bench.evaluation_clips(data, clips)
     wanted = [part for part in PARTS if part in set(parts)]
     shared = {"frames": frames, "version": VERSION}
     peers = bench.Records(folder, shared)
-    own = bench.Records(folder, shared | {"model": network.hash, "preset": preset})
+    hashes = _hashes(family)
+    own = {
+        part: bench.Records(folder, shared | {"model": known, "preset": preset})
+        for part, known in hashes.items()
+    }
     networks = Path(data) / "peers"
     jobs: list[tuple[str, str, Callable[[], Record]]] = []
     for clip in chosen:
         if "noise" in wanted:
-            jobs += [("noise", clip.name, partial(_noise, clip, frames, network, views, peers, own))]
+            jobs += [("noise", clip.name, partial(_noise, clip, frames, family, views, peers, own["noise"]))]
         if "coded" in wanted:
-            take = partial(_coded, clip, frames, network, views)
-            jobs += [("coded", clip.name, partial(own.get, f"coded-{clip.name}", clip.path, take))]
+            take = partial(_coded, clip, frames, family, views)
+            jobs += [("coded", clip.name, partial(own["coded"].get, f"coded-{clip.name}", clip.path, take))]
         if "scale" in wanted:
-            take = partial(_scale, clip, frames, network, views, networks)
-            jobs += [("scale", clip.name, partial(own.get, f"scale-{clip.name}", clip.path, take))]
+            take = partial(_scale, clip, frames, family, views, networks)
+            jobs += [("scale", clip.name, partial(own["scale"].get, f"scale-{clip.name}", clip.path, take))]
         if "between" in wanted:
             middle = load_middle()
             seen = bench.Records(folder, shared | {"model": middle.hash})
             take = partial(between, clip, frames, middle)
             jobs += [("between", clip.name, partial(seen.get, f"between-{clip.name}", clip.path, take))]
     if "speed" in wanted:
-        jobs += [("speed", "848x480", partial(_speed, chosen[0], network, views))]
+        jobs += [("speed", "848x480", partial(_speed, chosen[0], family, views))]
     found: dict[str, Record] = {part: {} for part in wanted}
     for number, (part, name, job) in enumerate(jobs):
         progress(f"{part}: {name}", number / len(jobs))
@@ -105,23 +108,29 @@ def bench_enhance(
     result: Record = {
         "bench": "enhance",
         "environment": bench.environment(threads),
-        "circumstances": {**shared, "model": network.hash, "preset": preset},
+        "circumstances": {**shared, "models": hashes, "preset": preset},
     } | found
     bench.write_json(folder / "results.json", result)
     bench.write_text(folder / "results.md", tables(result))
     return {"output": str(folder)}
 
 
-def restored(frames: Sequence[Frame], plan: Plan, network: Enhancer) -> tuple[list[Frame], float]:
+def _hashes(family: Family) -> dict[str, str]:
+    """Of the models for each part, so that points are measured anew where one changes."""
+    plans = {"noise": Plan(noise=30), "coded": Plan(deblock=1.0), "scale": Plan(scale=2)}
+    return {part: family.hashes(plan)[0] for part, plan in plans.items()}
+
+
+def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[Frame], float]:
     """What vivae makes of frames of one shot, and the seconds it takes."""
     started = time.perf_counter()
     marked = ((frame, not index) for index, frame in enumerate(frames))
-    result = [item.frame for item in Restorer(plan, network).run(marked)]
+    result = [item.frame for item in Restorer(plan, family).run(marked)]
     return result, time.perf_counter() - started
 
 
 def _noise(
-    wanted: BenchClip, frames: int, network: Enhancer, views: int, peers: bench.Records, own: bench.Records
+    wanted: BenchClip, frames: int, family: Family, views: int, peers: bench.Records, own: bench.Records
 ) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
@@ -134,7 +143,7 @@ def _noise(
             return [_frame(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
 
         result[str(sigma)] = peers.get(key, wanted.path, lambda: _filters(clip, noisy(), sigma)) | own.get(  # noqa: B023
-            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), network, views)
+            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), family, views)
         )
     return result
 
@@ -152,9 +161,9 @@ def _filters(clip: Clip, noisy: Sequence[Frame], sigma: float) -> Record:
     return result
 
 
-def _ours(clip: Clip, noisy: Sequence[Frame], network: Enhancer, views: int) -> Record:
+def _ours(clip: Clip, noisy: Sequence[Frame], family: Family, views: int) -> Record:
     level = float(np.median([noise_of(frame) for frame in noisy]))
-    made, seconds = restored(noisy, Plan(noise=level, views=views), network)
+    made, seconds = restored(noisy, Plan(noise=level, views=views), family)
     scored = _score(
         clip, [(index, frame.planes) for index, frame in enumerate(made)], seconds, f"measured {level:.1f}"
     )
@@ -179,7 +188,7 @@ def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, comma
     }
 
 
-def _coded(wanted: BenchClip, frames: int, network: Enhancer, views: int) -> Record:
+def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
     for name, (codec, crf) in CODECS.items():
@@ -190,13 +199,13 @@ def _coded(wanted: BenchClip, frames: int, network: Enhancer, views: int) -> Rec
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=left_by(codec), views=views), network)
+        better, _ = restored(poor, Plan(deblock=left_by(codec), views=views), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
 
 
-def _scale(wanted: BenchClip, frames: int, network: Enhancer, views: int, networks: Path) -> Record:
+def _scale(wanted: BenchClip, frames: int, family: Family, views: int, networks: Path) -> Record:
     result: Record = {}
     clip = wanted.load(frames)
     for times in SCALES:
@@ -209,7 +218,7 @@ def _scale(wanted: BenchClip, frames: int, network: Enhancer, views: int, networ
         made: dict[str, Iterator[Planes]] = {
             "bicubic": (_bicubic(frame.planes, width, height) for frame in small),
             "Lanczos": (enlarged(frame.planes, width, height) for frame in small),
-            "vivae": (frame.planes for frame in restored(small, Plan(scale=times, views=views), network)[0]),
+            "vivae": (frame.planes for frame in restored(small, Plan(scale=times, views=views), family)[0]),
         }
         for name in ("ESPCN", "FSRCNN"):
             path = networks / f"{name}_x{times}.pb"
@@ -231,7 +240,7 @@ def _quality(clean: Sequence[Frame], seen: Sequence[Frame]) -> Record:
     return {"psnr_y": quality.psnr_y, "psnr_yuv": quality.psnr_yuv, "ssim": quality.ssim}
 
 
-def _speed(wanted: BenchClip, network: Enhancer, views: int) -> Record:
+def _speed(wanted: BenchClip, family: Family, views: int) -> Record:
     """Frames a second, and CPU seconds a frame, which other work on the machine changes less: medians of three runs."""
     width, height = SPEED_SIZE
     frame = wanted.load(1).frames[0]
@@ -255,16 +264,16 @@ def _speed(wanted: BenchClip, network: Enhancer, views: int) -> Record:
         if plan.scale > 1:
             shrinker = Shrinker(width // plan.scale, height // plan.scale)
             shown = [_frame(item, shrinker(item.planes)) for item in frames]
-        runs = [_timed(shown, plan, network) for _ in range(3)]
+        runs = [_timed(shown, plan, family) for _ in range(3)]
         wall, busy = np.median(runs, axis=0)
         result[name] = {"fps": len(frames) / float(wall), "cpu_seconds": float(busy) / len(frames)}
     return result
 
 
-def _timed(frames: Sequence[Frame], plan: Plan, network: Enhancer) -> tuple[float, float]:
+def _timed(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[float, float]:
     """Seconds by the clock, and of all processors."""
     before = time.process_time()
-    _, wall = restored(frames, plan, network)
+    _, wall = restored(frames, plan, family)
     return wall, time.process_time() - before
 
 

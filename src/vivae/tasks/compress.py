@@ -30,6 +30,7 @@ from vivae.tasks.familiar import check_familiar
 from vivae.tasks.graining import Grained, find_grain
 from vivae.tasks.noticing import Noticed
 from vivae.tasks.perceived import encode_to_vmaf
+from vivae.tasks.restore import Family
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import list_models, load_enhancer, load_model, load_segmenter, notes_of
 
@@ -341,7 +342,7 @@ def _grained(
         raise InputError("grain that players make anew has no VMAF: give another target with grain")
     if model.config.scene_size is not None:
         raise InputError("a camera's own model and grain exclude each other: leave one of them out")
-    found = find_grain(src, info, load_enhancer("enhance", device=device), start, end)
+    found = find_grain(src, info, Family(device=device), start, end)
     tell(
         "There is hardly any noise: it is coded as it is."
         if found is None

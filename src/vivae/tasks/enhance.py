@@ -25,9 +25,9 @@ from vivae.media.masks import Mask, masks_for
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.tasks.restore import BEGINNING, Plan, Restored, Restorer, State, advised, left_by
+from vivae.tasks.restore import BEGINNING, Family, Plan, Restored, Restorer, State, advised, left_by
 from vivae.tasks.resuming import write_resumably
-from vivae.vae.zoo import load_enhancer, load_middle
+from vivae.vae.zoo import load_middle
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,8 @@ def enhance(
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
     plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate, views=VIEWS[preset])
-    network = load_enhancer(model or "enhance", device=device)
+    family = Family(model, device)
+    models = family.hashes(plan)  # a wrong name is said before the work
     middle = load_middle(device=device) if rate > 1 else None
     total = expected_frames(info, start, end) * rate
     told = {"measured": asdict(condition), "done": plan.words()}
@@ -123,7 +124,7 @@ def enhance(
     )
     if deblock and not plan.deblock:
         tell(f"Traces of {info.codec} stay: its own filters leave nothing that this would remove.")
-    tell(_duration(src, partial(Restorer, plan, network, middle=middle), total, start))
+    tell(_duration(src, partial(Restorer, plan, family, middle=middle), total, start))
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
     picture = Picture(width, height, info.fps * rate, info.color, info.sar)
     target: dict[str, Any] = {
@@ -137,10 +138,10 @@ def enhance(
 
     def work(skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]:
         with open_video(src, start=start, end=end) as reader:
-            yield from Restorer(plan, network, state, middle).run(with_cuts(reader), skip // rate, masks())
+            yield from Restorer(plan, family, state, middle).run(with_cuts(reader), skip // rate, masks())
 
     if resumable:
-        models = [model.hash for model in (network, middle) if model is not None]
+        models += [] if middle is None else [middle.hash]
         shown = None if mask is None else f"{file_mark(mask)} {invert_mask}"
         circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {plan} {crf} {shown}"
         kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)

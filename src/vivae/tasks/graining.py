@@ -13,8 +13,7 @@ from vivae.codec.grain import Grain, GrainMeter
 from vivae.codec.spool import with_cuts
 from vivae.measure.condition import noise_of
 from vivae.media import Frame, VideoInfo, open_video
-from vivae.tasks.restore import LEAST_NOISE, Plan, Restorer
-from vivae.vae.enhancer import Enhancer
+from vivae.tasks.restore import LEAST_NOISE, Family, Plan, Restorer
 
 STRENGTH = 0.8
 """Of the noise, how much is taken out before coding: the encoder averages the rest away, and detail is kept."""
@@ -28,18 +27,18 @@ class Grained:
 
     noise: float
     grain: Grain
-    model: Enhancer
+    family: Family
 
     def denoised(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The frames without most of their noise."""
-        restorer = Restorer(Plan(noise=STRENGTH * self.noise), self.model)
+        restorer = Restorer(Plan(noise=STRENGTH * self.noise), self.family)
         return (item.frame for item in restorer.run(with_cuts(frames)))
 
 
 def find_grain(
     src: str | os.PathLike[str],
     info: VideoInfo,
-    model: Enhancer,
+    family: Family,
     start: float | None = None,
     end: float | None = None,
 ) -> Grained | None:
@@ -50,13 +49,13 @@ def find_grain(
         return None
     meter = GrainMeter()
     for run in runs:
-        cleaned = Restorer(Plan(noise=noise), model).run(
+        cleaned = Restorer(Plan(noise=noise), family).run(
             (frame, not index) for index, frame in enumerate(run)
         )
         for noisy, clean in zip(run, cleaned, strict=True):
             meter.add(noisy.planes, clean.frame.planes)
     grain = meter.grain(limited=info.color.range == "limited")
-    return None if grain.empty else Grained(noise, grain, model)
+    return None if grain.empty else Grained(noise, grain, family)
 
 
 def _runs(

@@ -7,6 +7,7 @@ more pixels are wanted. Light comes last. Cuts restart all of them.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 from typing import NamedTuple
 
 from vivae.measure.condition import Condition
@@ -20,8 +21,9 @@ from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
 from vivae.vae.middle import MiddleFrame
+from vivae.vae.zoo import load_enhancer
 
-LIGHT_NOISE = 8.0
+LIGHT_NOISE = 5.0
 """Up to this noise one run scales up and denoises together; above, the source is denoised first."""
 LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 """From where on a condition is worth treating: see `Condition`."""
@@ -89,6 +91,31 @@ def advised(condition: Condition, codec: str = "") -> Plan:
     )
 
 
+@dataclass(frozen=True)
+class Family:
+    """The enhancers, and which of them does what. Those that know one thing know it best; `enhance` knows all."""
+
+    model: str | Path | None = None
+    """One for everything, by name or path, instead of the family."""
+    device: str = "cpu"
+
+    def of(self, known: Known) -> Enhancer:
+        """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
+        return load_enhancer(self.model or _specialist(known), device=self.device)
+
+    def hashes(self, plan: Plan) -> list[str]:
+        """Of the models that a plan needs."""
+        return [self.of(known).hash for _, known in plan.stages()]
+
+
+def _specialist(known: Known) -> str:
+    if known.shrink > 1:
+        return "superres"
+    if known.blur or (known.coded and known.noise):
+        return "enhance"
+    return "deblock" if known.coded else "denoise"
+
+
 class State(NamedTuple):
     """What the stages remember after a frame."""
 
@@ -111,11 +138,11 @@ class Restored(NamedTuple):
 class Restorer:
     """A plan carried out along a video. state: of another run, for this one to go on as it.
 
-    middle: the model of frames between others, where the plan wants more of them.
+    family: whose models do it. middle: the model of frames between others, where the plan wants more of them.
     """
 
     def __init__(
-        self, plan: Plan, model: Enhancer, state: State = BEGINNING, middle: MiddleFrame | None = None
+        self, plan: Plan, family: Family, state: State = BEGINNING, middle: MiddleFrame | None = None
     ) -> None:
         self._rate = plan.rate
         self._shown = state.shown
@@ -123,7 +150,7 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(model, times, known, kept[index] if kept else None, plan.views)
+            _Stage(family.of(known), times, known, kept[index] if kept else None, plan.views)
             for index, (times, known) in enumerate(plan.stages())
         ]
 

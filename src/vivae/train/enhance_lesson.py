@@ -24,9 +24,11 @@ FLOOR = 2.0
 class Rollout(nn.Module):
     """Mean log of the planes' squared errors, which is PSNR-YUV but for sign and scale, over a batch of clips."""
 
-    def __init__(self, model: Enhancer, precision: torch.dtype | None):
+    def __init__(self, model: Enhancer, precision: torch.dtype | None, steady: float = 0.0):
+        """steady: see `EnhancerRecipe`."""
         super().__init__()
         self.model = model
+        self.steady = steady
         self.precision = precision
         self.motion = Motion()
 
@@ -42,7 +44,7 @@ class Rollout(nn.Module):
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
-        losses, before = [], []
+        losses, before, after = [], [], []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
             parts = [
@@ -53,11 +55,14 @@ class Rollout(nn.Module):
                     degraded[clip, index - 1] if index else None,
                     degraded[clip, index + 1],
                     float(noise[clip]),
+                    self.model.config.sharp,
+                    clean[clip, index - 1] if index and self.steady else None,
                 )
                 for clip in range(len(degraded))
             ]
             present, past, following = (
-                torch.cat([as_tensor(part[place], device) for part in parts]) for place in range(3)
+                torch.cat([as_tensor(picture, device) for picture in pictures])
+                for pictures in zip(*(part.pictures for part in parts), strict=True)
             )
             with torch.autocast(
                 device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
@@ -66,11 +71,15 @@ class Rollout(nn.Module):
             picture = present + residual.float()
             target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
             losses.append(log_error(picture, target))
+            if index and self.steady:
+                true = torch.cat([as_tensor(part.truth, device) for part in parts if part.truth is not None])
+                losses[-1] = losses[-1] + self.steady * log_error(picture - past, target - true)
             with torch.no_grad():
                 before.append(log_error(present, target))
+                after.append(log_error(picture, target))
                 last = list(as_picture(picture))
         loss = torch.stack(losses).mean()
-        gain = (torch.stack(before).mean() - loss.detach()) * 10
+        gain = (torch.stack(before).mean() - torch.stack(after).mean()) * 10
         return loss, {"gain_db": gain}
 
 
@@ -86,12 +95,13 @@ class EnhanceLesson:
 
     model: nn.Module
 
-    def __init__(self, model: Enhancer, windows: Sequence[PairBatch]):
+    def __init__(self, model: Enhancer, windows: Sequence[PairBatch], steady: float = 0.0):
         self.model = self.enhancer = model
         self.windows = windows
+        self.steady = steady
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
-        return Rollout(self.enhancer, precision)
+        return Rollout(self.enhancer, precision, self.steady)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
         return (
@@ -108,7 +118,7 @@ class EnhanceLesson:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss, and the gain in dB of PSNR-YUV over the degraded picture, over the windows."""
         assert isinstance(model, Enhancer)
-        rollout = Rollout(model, None)
+        rollout = Rollout(model, None, self.steady)
         found = [
             rollout(
                 window.degraded,

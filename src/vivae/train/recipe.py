@@ -232,6 +232,8 @@ class EnhancerRecipe(CommonRecipe):
     model: EnhancerConfig = EnhancerConfig()
     degrade: DegradeSettings = DegradeSettings()
     disturb: DisturbSettings = DisturbSettings()
+    steady: float = Field(0.0, ge=0)
+    """Weight of how the error changes from one frame to the next, along the motion: against flicker."""
 
 
 class BetweenRecipe(CommonRecipe):

@@ -24,6 +24,7 @@ from vivae.vae.blocks import SLOPE, Down, Up, residual_stack
 
 PLANES = (16, 4, 4)
 CHANNELS = sum(PLANES)
+FINE_PLANES = (4, 1, 1)
 LITTLE = -3.0
 """Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
@@ -58,11 +59,16 @@ class Known(NamedTuple):
 
 
 class EnhancerConfig(BaseModel):
-    """Shape of an `Enhancer`; widths in channels at a quarter and an eighth of the frame's sides."""
+    """Shape of an `Enhancer`; widths in channels at a `grid`-th of the frame's sides and at half of that."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("upscale", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")
+    grid: Literal[2, 4] = 4
+    """Pixels of luma, along either side, that make one position of the fine scale. 2 sees every detail at the place it
+    is, and learns from less footage what 4 must learn for each place in a block anew; 4 costs a quarter."""
+    sharp: bool = False
+    """Whether other frames are fetched by a bicubic filter along the motion, not a bilinear one."""
     widths: tuple[int, int] = (40, 96)
     depths: tuple[int, int] = (1, 1)
     """Residual blocks at each of the two scales."""
@@ -88,28 +94,33 @@ class Enhancer(nn.Module):
         self.hash = ""
         self.notes: dict[str, Any] = {}
         fine, coarse = config.widths
-        inputs = 3 * CHANNELS
+        planes = PLANES if config.grid == 4 else FINE_PLANES
+        channels = sum(planes)
+        inputs = 3 * channels
         if config.scene_size is not None:
             inputs += CHANNELS + config.scene_features
             self.register_buffer("background", torch.zeros(1, CHANNELS, *config.scene_size))
             self.places = nn.Parameter(torch.zeros(1, config.scene_features, *config.scene_size))
+            if config.grid == 2:
+                raise ValueError("a model of one camera needs a grid of 4")
+        self.planes = planes
         self.head = nn.Conv2d(inputs, fine, 3, padding=1)
         self.fine = residual_stack(fine, config.depths[0])
         self.down = Down(fine, coarse)
         self.coarse = residual_stack(coarse, config.depths[1])
         self.up = Up(coarse, fine)
-        self.tail = nn.Conv2d(fine, CHANNELS, 3, padding=1)
+        self.tail = nn.Conv2d(fine, channels, 3, padding=1)
         # Much of what an up-scaler does is linear, and is learned sooner without layers in between.
-        self.direct = nn.Conv2d(inputs, CHANNELS, 3, padding=1)
+        self.direct = nn.Conv2d(inputs, channels, 3, padding=1)
         for layer in (self.tail, self.direct):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         outputs = 2 * (fine + coarse)
         if config.blends:
-            self.shares = nn.Conv2d(fine, 2 * CHANNELS, 3, padding=1)
+            self.shares = nn.Conv2d(fine, 2 * channels, 3, padding=1)
             nn.init.zeros_(self.shares.weight)
             nn.init.constant_(self.shares.bias, LITTLE)  # type: ignore[arg-type]
-            outputs += CHANNELS  # how much the linear part counts
+            outputs += channels  # how much the linear part counts
         self.gains = nn.Sequential(
             nn.Linear(len(config.attributes), config.hidden),
             nn.SiLU(),
@@ -147,12 +158,14 @@ class Enhancer(nn.Module):
         scene: (B, 24 + features, h, w) of the same places, where the model has one.
         """
         fine, coarse = self.config.widths
+        if self.config.grid == 2:
+            present, last, following = (spread(part) for part in (present, last, following))
         told = self.gains(attributes)[:, :, None, None]
         scale, shift, wide_scale, wide_shift = told[:, : 2 * (fine + coarse)].split(
             (fine, fine, coarse, coarse), 1
         )
         # Without what all inputs share, one step of training moves details and not the brightness of everything.
-        parts = [present - surround(present), last - present, following - present]
+        parts = [present - surround(present, self.planes), last - present, following - present]
         if scene is not None:
             parts += [scene[:, :CHANNELS] - present, scene[:, CHANNELS:]]
         seen = torch.cat(parts, 1)
@@ -162,16 +175,34 @@ class Enhancer(nn.Module):
         x = x + self.up(self.coarse(wide))
         x = F.leaky_relu(x, SLOPE)
         linear = self.direct(seen)
-        if not self.config.blends:
-            plain: Tensor = OUTPUT_UNIT * (self.tail(x) + linear)
-            return plain
-        out: Tensor = OUTPUT_UNIT * (self.tail(x) + linear * (1 + told[:, -CHANNELS:]))
-        of_last, of_following = self.shares(x).sigmoid().split(CHANNELS, 1)
-        return out + of_last * (last - present) + of_following * (following - present)
+        if self.config.blends:
+            channels = sum(self.planes)
+            out = OUTPUT_UNIT * (self.tail(x) + linear * (1 + told[:, -channels:]))
+            of_last, of_following = self.shares(x).sigmoid().split(channels, 1)
+            out = out + of_last * (last - present) + of_following * (following - present)
+        else:
+            out = OUTPUT_UNIT * (self.tail(x) + linear)
+        return gathered(out) if self.config.grid == 2 else out
 
 
-def surround(packed: Tensor) -> Tensor:
-    """(B, 24, h, w): the mean of each plane over the 3x3 blocks around."""
-    means = torch.cat([plane.mean(1, keepdim=True) for plane in packed.split(PLANES, 1)], 1)
+def spread(packed: Tensor) -> Tensor:
+    """Packed frames (B, 24, h, w), with a position for every 2x2 pixels: (B, 4 of luma + 1 + 1 of chroma, 2h, 2w)."""
+    count, _, rows, columns = packed.shape
+    y, chroma = packed[:, :16], packed[:, 16:]
+    cells = y.reshape(count, 2, 2, 2, 2, rows, columns).permute(0, 2, 4, 5, 1, 6, 3)
+    return torch.cat([cells.reshape(count, 4, 2 * rows, 2 * columns), F.pixel_shuffle(chroma, 2)], 1)
+
+
+def gathered(fine: Tensor) -> Tensor:
+    """The inverse of `spread`."""
+    count, _, rows, columns = fine.shape
+    y, chroma = fine[:, :4], fine[:, 4:]
+    cells = y.reshape(count, 2, 2, rows // 2, 2, columns // 2, 2).permute(0, 4, 1, 6, 2, 3, 5)
+    return torch.cat([cells.reshape(count, 16, rows // 2, columns // 2), F.pixel_unshuffle(chroma, 2)], 1)
+
+
+def surround(frames: Tensor, planes: tuple[int, int, int] = PLANES) -> Tensor:
+    """(B, sum(planes), h, w): the mean of each plane over the 3x3 positions around."""
+    means = torch.cat([plane.mean(1, keepdim=True) for plane in frames.split(planes, 1)], 1)
     smooth = F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return smooth.repeat_interleave(torch.tensor(PLANES, device=packed.device), 1, output_size=CHANNELS)
+    return smooth.repeat_interleave(torch.tensor(planes, device=frames.device), 1, output_size=sum(planes))

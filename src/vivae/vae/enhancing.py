@@ -33,6 +33,13 @@ class Aligned(NamedTuple):
     present: Packed
     last: Packed
     following: Packed
+    truth: Packed | None = None
+    """Where it was given: what `last` should have been, moved as it is."""
+
+    @property
+    def pictures(self) -> tuple[Packed, Packed, Packed]:
+        """What the network sees."""
+        return self.present, self.last, self.following
 
 
 class Step(NamedTuple):
@@ -52,22 +59,30 @@ def aligned(
     before: Packed | None,
     following: Packed | None,
     noise: float = 0.0,
+    sharp: bool = False,
+    truth: Packed | None = None,
 ) -> Aligned:
     """Move the last result and the following condition to the present one, along flow between conditions.
 
     before: the condition of the last result. What is None is replaced by the present. noise: see `Known`; the search
-    for motion is kept from following it.
+    for motion is kept from following it. sharp: see `EnhancerConfig`. truth: what the last
+    result should have been, moved as it is.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
     here = small_luma(present, noise)
 
-    def brought(what: Packed | None, seen: Packed | None) -> Packed:
-        if what is None or seen is None:
-            return present
+    def brought(seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
+        if seen is None:
+            return [present for _ in wanted]
         flow = motion.between(here, small_luma(seen, noise))
-        return pack(moved(unpack(what, height, width), flow))
+        return [
+            present if what is None else pack(moved(unpack(what, height, width), flow, sharp))
+            for what in wanted
+        ]
 
-    return Aligned(present, brought(last, before), brought(following, following))
+    wanted = (last,) if truth is None else (last, truth)
+    was, *true = brought(None if last is None else before, *wanted)
+    return Aligned(present, was, *brought(following, following), *true)
 
 
 def small_luma(packed: Packed, noise: float = 0.0) -> NDArray[np.uint8]:
@@ -165,9 +180,9 @@ class EnhancerRunner:
         check_scene(self._model, width, height)
         present = evened(pack(step.planes))
         ahead = None if following is None else evened(pack(following.planes))
-        seen = aligned(self._motion, present, last, before, ahead, step.known.noise)
+        seen = aligned(self._motion, present, last, before, ahead, step.known.noise, self._model.config.sharp)
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
-        inputs = [as_tensor(part, self._device) for part in seen]
+        inputs = [as_tensor(part, self._device) for part in seen.pictures]
         rows, columns = present.shape[1:]
         # A residual is small: bfloat16 rounds it by nothing that shows, and where it is native takes half the time.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):

@@ -45,15 +45,18 @@ class Motion:
         return np.asarray(found, np.float32)
 
 
-def moved(planes: Planes, flow: NDArray[np.float32]) -> Planes:
-    """Fetch from `planes` what the flow of another picture (of any size) says lies there; edges are repeated."""
+def moved(planes: Planes, flow: NDArray[np.float32], sharp: bool = False) -> Planes:
+    """Fetch from `planes` what the flow of another picture (of any size) says lies there; edges are repeated.
+
+    sharp: between pixels by a bicubic filter instead of a bilinear one.
+    """
     y, u, v = planes
     maps = absolute_places(flow, y.shape[1], y.shape[0])
     chroma_maps = absolute_places(flow, u.shape[1], u.shape[0])
     return (
-        _fetched(y, maps),
-        _fetched(u, chroma_maps),
-        _fetched(v, chroma_maps),
+        _fetched(y, maps, sharp),
+        _fetched(u, chroma_maps, sharp),
+        _fetched(v, chroma_maps, sharp),
     )
 
 
@@ -68,8 +71,7 @@ def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArr
     return places
 
 
-def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
     columns, rows = places[..., 0], places[..., 1]
-    return np.asarray(
-        cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
+    return np.asarray(cv2.remap(plane, columns, rows, method, borderMode=cv2.BORDER_REPLICATE), np.uint8)
