@@ -28,6 +28,9 @@ FULL_STEPS = (-9.0, 0.0, 9.0)
 """CRF of the quick encodes, from the one for all."""
 HALF_STEPS = (-16.0, -8.0)
 PROBE_PRESET = 9
+HOPELESS = 0.35
+"""Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality, from where on
+no enhancer has made up for it."""
 PROBE_FRAMES = 16
 """Frames on which a quick encode is judged, from the middle of the shot."""
 
@@ -57,6 +60,24 @@ def _framed(pictures: Sequence[Planes], picture: Picture) -> list[Frame]:
     return [Frame(*planes, index * step, step, picture.color) for index, planes in enumerate(pictures)]
 
 
+Probe = tuple[float, int, float]
+"""CRF, bits, quality."""
+
+
+def _within(crf: float, steps: Sequence[float]) -> list[float]:
+    return sorted({min(max(crf + step, CRF_RANGE[0]), CRF_RANGE[1]) for step in steps})
+
+
+def _log_bits(probes: Sequence[Probe], quality: float) -> float:
+    """Of the curve through probes, at a quality; beyond its ends it goes on as straight as it comes."""
+    points = sorted((good, math.log(bits)) for _, bits, good in probes)
+    if len(points) == 1:
+        return points[0][1]
+    index = min(max(sum(good < quality for good, _ in points), 1), len(points) - 1)
+    (low, low_bits), (high, high_bits) = points[index - 1 : index + 1]
+    return low_bits + (high_bits - low_bits) * (quality - low) / max(high - low, 1e-6)
+
+
 class ShotProbes:
     """What a shot costs and gives over a range of quantisers, learned once from quick encodes around `crf`."""
 
@@ -64,20 +85,26 @@ class ShotProbes:
         self, shot: Shot, crf: float, effort: Effort, model: Enhancer, quality: Meter, *, threads: int
     ) -> None:
         self._frames = len(shot)
-        steps = [(1.0, [crf + step for step in FULL_STEPS])]
+        preset = max(effort.preset, PROBE_PRESET)
+
+        def probe(at: float, shrink: float, network: Enhancer | None) -> Probe:
+            coded = encode_shot(shot, Base(Av1Settings(at, preset), shrink), network, threads=threads)
+            return at, coded.bits, _judged(shot, coded, network, quality, threads)
+
+        found = {1.0: [probe(at, 1.0, model) for at in _within(crf, FULL_STEPS)]}
         smallest = min(base_size(shot.picture.width, shot.picture.height, 2.0))
         if effort.shrinks and crf >= SHRINK_FROM and smallest >= SMALLEST_BASE:
-            steps.append((2.0, [crf + step for step in HALF_STEPS]))
-        self._options: list[Option[Setting]] = []
-        for shrink, wanted in steps:
-            probes = []
-            for at in sorted({min(max(value, CRF_RANGE[0]), CRF_RANGE[1]) for value in wanted}):
-                base = Base(Av1Settings(at, max(effort.preset, PROBE_PRESET)), shrink)
-                coded = encode_shot(shot, base, model, threads=threads)
-                probes.append((at, coded.bits, _judged(shot, coded, model, quality, threads)))
-            self._options += [
-                Option(bits, good, Setting(at, shrink)) for at, bits, good in interpolated(probes, 0.5)
-            ]
+            wanted = _within(crf, HALF_STEPS)
+            # Enhancing takes longer than all else here, and most shots are so much better at full size that it
+            # need not be tried.
+            _, bits, good = probe(wanted[-1], 2.0, None)
+            if math.log(bits) - _log_bits(found[1.0], good) < HOPELESS:
+                found[2.0] = [probe(at, 2.0, model) for at in wanted]
+        self._options: list[Option[Setting]] = [
+            Option(bits, good, Setting(at, shrink))
+            for shrink, probes in found.items()
+            for at, bits, good in interpolated(probes, 0.5)
+        ]
 
     def menu(self, crf: float) -> Menu[Setting]:
         """The ways to code the shot; the first is, as nearly as was learned, `crf` at full size."""
@@ -85,7 +112,7 @@ class ShotProbes:
         return Menu(self._frames, (usual, *self._options))
 
 
-def _judged(shot: Shot, coded: Coded, model: Enhancer, quality: Meter, threads: int) -> float:
+def _judged(shot: Shot, coded: Coded, model: Enhancer | None, quality: Meter, threads: int) -> float:
     first = max(0, (len(shot) - PROBE_FRAMES) // 2)
     last = min(len(shot), first + PROBE_FRAMES)
     seen = list(decode_shot(coded, model, threads=threads, first=first, last=last))

@@ -20,6 +20,7 @@ from vivae.errors import FormatError, InputError
 from vivae.media.color import Planes, planes_of
 from vivae.media.encoders import start_encoder
 from vivae.media.frames import Picture
+from vivae.media.memory import release_freed
 from vivae.media.source import MAX_SIDE
 
 Depth = Literal[8, 10]
@@ -85,11 +86,15 @@ def encode_av1(
         raise InputError(
             f"SVT-AV1 refuses {picture.width}x{picture.height} with {settings.parameters(threads)}: {error.strerror}"
         ) from error
-    for index, planes in enumerate(frames):
-        frame = _video_frame(planes, settings.depth)
-        frame.pts, frame.time_base = index, context.time_base
-        yield from _coded(context, frame)
-    yield from _coded(context, None)
+    try:
+        for index, planes in enumerate(frames):
+            frame = _video_frame(planes, settings.depth)
+            frame.pts, frame.time_base = index, context.time_base
+            yield from _coded(context, frame)
+        yield from _coded(context, None)
+    finally:
+        del context
+        release_freed()
 
 
 def _coded(context: VideoCodecContext, frame: av.VideoFrame | None) -> Iterator[Unit]:

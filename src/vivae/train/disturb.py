@@ -17,6 +17,7 @@ from vivae.train.dataset import Passage, check_usable
 from vivae.train.degrade import Pair, PairBatch, joined, pair_crop
 from vivae.train.recipe import DataSettings, DisturbSettings, Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
+from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import Known
 
 STILL = ColorInfo.guess(480)
@@ -115,11 +116,9 @@ class MixedSampler:
 
     def __call__(self, step: int) -> PairBatch:
         share = self.stage.batch // self.world
+        mine = range(self.rank * share, (self.rank + 1) * share)
         return joined(
-            [
-                self._draw(np.random.default_rng((self.seed, step, index)))
-                for index in range(self.rank * share, (self.rank + 1) * share)
-            ]
+            side_by_side(lambda index: self._draw(np.random.default_rng((self.seed, step, index))), mine)
         )
 
     def _draw(self, rng: np.random.Generator) -> PairBatch:

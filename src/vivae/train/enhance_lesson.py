@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
+from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import PLANES, Enhancer, Known
-from vivae.vae.enhancing import aligned, as_picture, as_tensor
+from vivae.vae.enhancing import Aligned, aligned, as_picture, as_tensor
 from vivae.vae.motion import Motion
 
 WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
@@ -30,7 +31,8 @@ class Rollout(nn.Module):
         self.model = model
         self.steady = steady
         self.precision = precision
-        self.motion = Motion()
+        self.motions: list[Motion] = []
+        """One for each clip of a batch: a search has buffers of its own, and they run side by side."""
 
     def forward(
         self,
@@ -44,12 +46,14 @@ class Rollout(nn.Module):
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
+        self.motions += [Motion() for _ in range(len(degraded) - len(self.motions))]
         losses, before, after = [], [], []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
-            parts = [
-                aligned(
-                    self.motion,
+
+            def known(clip: int, index: int = index, last: list[Any] = last) -> Aligned:
+                return aligned(
+                    self.motions[clip],
                     degraded[clip, index],
                     last[clip],
                     degraded[clip, index - 1] if index else None,
@@ -58,8 +62,8 @@ class Rollout(nn.Module):
                     self.model.config.sharp,
                     clean[clip, index - 1] if index and self.steady else None,
                 )
-                for clip in range(len(degraded))
-            ]
+
+            parts = side_by_side(known, range(len(degraded)))
             present, past, following = (
                 torch.cat([as_tensor(picture, device) for picture in pictures])
                 for pictures in zip(*(part.pictures for part in parts), strict=True)

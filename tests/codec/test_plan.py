@@ -1,0 +1,74 @@
+"""What quick encodes of a shot teach."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from vivae.codec import plan
+from vivae.codec.choose import effort_of
+from vivae.codec.spool import write_shot
+from vivae.media import ColorInfo, Frame, Picture
+from vivae.vae.zoo import load_enhancer
+
+
+def shot_of(luma, room):
+    """Frames (T, H, W) as a shot."""
+    _, height, width = luma.shape
+    picture = Picture(width, height, Fraction(25), ColorInfo.guess(height))
+    grey = np.full((height // 2, width // 2), 128, np.uint8)
+    frames = [
+        Frame(y, grey, grey, Fraction(index, 25), Fraction(1, 25), picture.color)
+        for index, y in enumerate(luma)
+    ]
+    return write_shot(frames, picture, room / "shot.yuv", 0)
+
+
+def probes(luma, room, monkeypatch):
+    """Of a shot, and the base sizes that were tried with an enhancer."""
+    tried = []
+    encode = plan.encode_shot
+
+    def watched(shot, base, model, *, threads):
+        tried.append((base.shrink, model is not None))
+        return encode(shot, base, model, threads=threads)
+
+    monkeypatch.setattr(plan, "encode_shot", watched)
+    found = plan.ShotProbes(
+        shot_of(luma, room), 50.0, effort_of(6), load_enhancer("upscale"), plan._ms_ssim, threads=2
+    )
+    return found, tried
+
+
+def test_fine_detail_is_not_tried_at_half_the_size(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    wide = (rng.random((160, 260)) < 0.5).astype(np.uint8) * 160 + 40
+    luma = np.stack([wide[:144, 2 * step : 2 * step + 192] for step in range(8)])
+    found, tried = probes(luma, tmp_path, monkeypatch)
+    assert (2.0, False) in tried
+    assert (2.0, True) not in tried
+    assert {option.what.shrink for option in found.menu(50.0).options} == {1.0}
+
+
+def test_what_is_soft_is_tried_at_half_the_size(tmp_path, monkeypatch):
+    rows, columns = np.mgrid[:144, :192]
+    luma = np.stack(
+        [
+            np.rint(120 + 60 * np.sin((columns + 2 * step) / 23) * np.cos((rows - step) / 31)).astype(
+                np.uint8
+            )
+            for step in range(8)
+        ]
+    )
+    found, tried = probes(luma, tmp_path, monkeypatch)
+    assert (2.0, True) in tried
+    assert {option.what.shrink for option in found.menu(50.0).options} == {1.0, 2.0}
+
+
+def test_a_curve_is_read_between_its_points_and_goes_on_beyond_them():
+    curve = [(30.0, 4000, 40.0), (40.0, 2000, 36.0), (50.0, 1000, 32.0)]
+    assert plan._log_bits(curve, 38.0) == pytest.approx(math.log(math.sqrt(4000 * 2000)))
+    assert plan._log_bits(curve, 28.0) == pytest.approx(math.log(500))
+    assert plan._log_bits(curve, 44.0) == pytest.approx(math.log(8000))
+    assert plan._log_bits(curve[:1], 10.0) == pytest.approx(math.log(4000))
