@@ -89,6 +89,17 @@ def test_a_finer_grid_has_every_sample_at_its_place():
     assert torch.equal(gathered(spread(packed)), packed)
 
 
+def test_beginning_with_another_keeps_what_both_are_told(enhancer):
+    torch.manual_seed(1)
+    other = Enhancer(enhancer.config.model_copy(update={"attributes": ("coded", "shrink")}))
+    other.adopt(enhancer)
+    column = enhancer.config.attributes.index("shrink")
+    assert torch.equal(other.gains[0].weight[:, 1], enhancer.gains[0].weight[:, column])
+    assert not other.gains[0].weight[:, 0].any()
+    given = [step._replace(known=Known(0.0, 2.0)) for step in steps(3)]
+    assert same(list(enhanced(other.eval(), given)), list(enhanced(enhancer, given)))
+
+
 def test_one_camera_and_a_finer_grid_exclude_each_other():
     with pytest.raises(ValueError, match="grid"):
         Enhancer(EnhancerConfig(grid=2, scene_features=4, scene_size=(8, 8)))

@@ -168,6 +168,8 @@ def _train(
     return _finish(trained, run, dataset, windows, folder, told("testing"))
 
 
+APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes"})
+"""In what an enhancer may differ from the one whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", VideoVAE, MiddleFrame, FlowSegmenter)
 
@@ -228,7 +230,7 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
     model = Enhancer(config)
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
-        _check_same_shape(start.config, config, recipe.start_from, {"scene_features", "scene_size", "blends"})
+        _check_same_shape(start.config, config, recipe.start_from, APART_OF_ENHANCERS)
         model.adopt(start)
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255
@@ -237,7 +239,7 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
 
 
 def _check_same_shape(
-    start: BaseModel, wanted: BaseModel, name: str, apart: frozenset[str] | set[str] = frozenset()
+    start: BaseModel, wanted: BaseModel, name: str, apart: frozenset[str] = frozenset()
 ) -> None:
     left_out = {"name", *apart}
     if start.model_dump(exclude=left_out) != wanted.model_dump(exclude=left_out):

@@ -137,11 +137,17 @@ class Enhancer(nn.Module):
         return F.pad(part, missing, mode="replicate") if any(missing) else part
 
     def adopt(self, other: "Enhancer") -> None:
-        """Begin with the weights of a model that may lack a scene or blends: what it lacks counts as nothing."""
-        own = self.state_dict()
+        """Begin with the weights of a model that may lack a scene or blends, or be told other things: what it lacks
+        counts as nothing."""
+        own, told = self.state_dict(), self.config.attributes
         for name, value in other.state_dict().items():
             own[name].zero_()
-            own[name][tuple(slice(side) for side in value.shape)] = value
+            if name == "gains.0.weight":
+                for column, attribute in enumerate(other.config.attributes):
+                    if attribute in told:
+                        own[name][:, told.index(attribute)] = value[:, column]
+            else:
+                own[name][tuple(slice(side) for side in value.shape)] = value
 
     def forward(
         self,
