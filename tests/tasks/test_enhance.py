@@ -311,19 +311,35 @@ def test_twice_as_many_frames_stand_between_the_others(clean, tmp_path):
         assert max(np.abs(middle - side).mean() for side in (before, after)) < apart
 
 
-def test_traces_that_a_codecs_own_filters_left_are_left_alone(clean, tmp_path):
-    assert left_by("av1") == 0 < left_by("hevc") < left_by("mpeg2video")
+def test_which_codecs_leave_something():
+    assert left_by("av1") == left_by("vp9") == 0 < left_by("hevc") < left_by("mpeg2video")
+    assert left_by("av1", 120.0) == 0 < left_by("av1", 230.0)
+
+
+def through_a_file(clean, tmp_path, crf):
+    """What is asked to be deblocked, what it becomes, what was done and said."""
     said = []
     with open_writer(
-        tmp_path / "a.mkv", width=SIZE[0], height=SIZE[1], fps=Fraction(25), color=clean[0].color, crf=60
+        tmp_path / "a.mkv", width=SIZE[0], height=SIZE[1], fps=Fraction(25), color=clean[0].color, crf=crf
     ) as writer:
         for frame in clean[:3]:
             writer.write(frame)
     told = enhance(tmp_path / "a.mkv", tmp_path / "b.y4m", deblock=True, tell=said.append)
-    assert told["done"] == []
+    return read(tmp_path / "a.mkv"), read(tmp_path / "b.y4m"), told["done"], said
+
+
+def test_traces_that_a_codecs_own_filters_left_are_left_alone(clean, tmp_path):
+    before, after, done, said = through_a_file(clean, tmp_path, 30)
+    assert done == []
     assert any("av1" in sentence for sentence in said)
-    for a, b in zip(read(tmp_path / "a.mkv"), read(tmp_path / "b.y4m"), strict=True):
+    for a, b in zip(before, after, strict=True):
         assert np.array_equal(a.y, b.y)
+
+
+def test_coarse_av1_becomes_better(clean, tmp_path):
+    before, after, done, _ = through_a_file(clean, tmp_path, 58)
+    assert done
+    assert gain(clean[:3], before, after) > 0
 
 
 @pytest.mark.parametrize(

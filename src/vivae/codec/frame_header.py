@@ -1,4 +1,5 @@
-"""Where the headers of AV1 frames end: what must be known to put film grain into a stream that was coded without.
+"""Headers of AV1 frames: how coarsely they were coded, and where the headers end, which must be known to put film grain
+into a stream that was coded without.
 
 Film grain parameters are the last element of a frame's header, and whether there are any is the last of the sequence
 header; so a stream gains them by a few bits in either place, and its pictures stay as they were coded. To find the
@@ -100,6 +101,8 @@ class FrameHeader:
     """Which slots it is kept in, a bit each."""
     end: int
     """Bits of the header."""
+    quantiser: int | None = None
+    """base_q_idx, 0 to 255; None for a frame that was sent before."""
 
 
 @dataclass
@@ -167,7 +170,9 @@ class _Frame:
         for slot in range(REFERENCES):
             if refresh >> slot & 1:
                 self.hints[slot], self.motions[slot] = self.hint, motion
-        return FrameHeader(self.kind, show or showable, False, tuple(self.references), refresh, bits.place)
+        return FrameHeader(
+            self.kind, show or showable, False, tuple(self.references), refresh, bits.place, self.quantiser
+        )
 
     def _size(self, own: bool) -> None:
         """Sections 5.9.5, 5.9.6 and 5.9.8."""
@@ -219,7 +224,7 @@ class _Frame:
     def _quantisers(self) -> None:
         """Sections 5.9.12 to 5.9.14, 5.9.17 and 5.9.18."""
         bits = self.bits
-        quantiser = bits.take(8)
+        quantiser = self.quantiser = bits.take(8)
         deltas = [self._delta()]
         apart = self.sequence.separate_chroma and bits.take(1)
         deltas += [self._delta() for _ in range(4 if apart else 2)]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from av.video.reformatter import Interpolation
 
+from vivae.codec.quantiser import av1_quantiser
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.clip import Clip, Progress, no_progress
@@ -25,12 +26,13 @@ from vivae.measure.quality import ClipQuality, compare_clips, psnr
 from vivae.measure.steadiness import warping_errors
 from vivae.measure.superres import GraphNet, scaled_up
 from vivae.media import Frame, Planes
+from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.enhance import VIEWS
 from vivae.tasks.restore import Family, Plan, Restorer, left_by
-from vivae.train.degrade import through_av1, through_codec
+from vivae.train.degrade import through_codec
 from vivae.train.disturb import with_noise
 from vivae.vae.zoo import load_middle
 
@@ -194,12 +196,14 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
     for name, (codec, crf) in CODECS.items():
         source = (frame.planes for frame in clip.frames)
         picture = clip.picture
+        quantiser: float | None = None
         if codec == "av1":
-            decoded = through_av1(source, picture, crf)
+            units = [unit.data for unit in encode_av1(source, picture, Av1Settings(crf), threads=1)]
+            decoded, quantiser = decode_av1(units, threads=1), av1_quantiser(units)
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=left_by(codec), views=views), family)
+        better, _ = restored(poor, Plan(deblock=left_by(codec, quantiser), views=views), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result

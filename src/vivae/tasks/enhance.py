@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae import __version__
+from vivae.codec.quantiser import av1_quantiser
 from vivae.codec.spool import with_cuts
 from vivae.errors import FormatError, InputError
 from vivae.measure.condition import Condition, measure_condition
@@ -22,10 +24,11 @@ from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, prob
 from vivae.media.av1 import Av1Settings
 from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import Mask, masks_for
+from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.tasks.restore import BEGINNING, Family, Plan, Restored, Restorer, State, advised, left_by
+from vivae.tasks.restore import AV1, BEGINNING, Family, Plan, Restored, Restorer, State, advised, left_by
 from vivae.tasks.resuming import write_resumably
 from vivae.vae.zoo import load_middle
 
@@ -111,7 +114,8 @@ def enhance(
         pass
     condition = measure_condition(_samples(src, info, start, end), info)
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
-    plan = _plan(condition, info.codec, denoise, deblock, scale, light, deblur, auto=auto or not asked)
+    left = left_by(info.codec, _quantiser(src, info))
+    plan = _plan(condition, left, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate, views=VIEWS[preset])
     family = Family(model, device)
     models = family.hashes(plan)  # a wrong name is said before the work
@@ -123,7 +127,9 @@ def enhance(
         f"{_sentence(condition)} It will {_listed(plan.words()) or 'leave the pictures as they are'}{where}."
     )
     if deblock and not plan.deblock:
-        tell(f"Traces of {info.codec} stay: its own filters leave nothing that this would remove.")
+        tell(
+            f"Traces of {info.codec} stay: coded as finely as this, its own filters leave nothing to remove."
+        )
     tell(_duration(src, partial(Restorer, plan, family, middle=middle), total, start))
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
     picture = Picture(width, height, info.fps * rate, info.color, info.sar)
@@ -174,7 +180,7 @@ def enhance(
 
 def _plan(
     condition: Condition,
-    codec: str,
+    left: float,
     denoise: float | str | None,
     deblock: bool,
     scale: int,
@@ -183,18 +189,26 @@ def _plan(
     *,
     auto: bool,
 ) -> Plan:
-    base = advised(condition, codec) if auto else Plan()
+    base = advised(condition, left) if auto else Plan()
     if denoise == "auto":
         base = replace(base, noise=condition.noise)
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     return replace(
         base,
-        deblock=base.deblock or (left_by(codec) if deblock else 0.0),
+        deblock=base.deblock or (left if deblock else 0.0),
         scale=scale,
         light=base.light or light,
         blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,
     )
+
+
+def _quantiser(src: str | os.PathLike[str], info: VideoInfo) -> float | None:
+    """Of an AV1 file; None for others."""
+    if info.codec not in AV1:
+        return None
+    with closing(read_packets(src)) as packets:
+        return av1_quantiser(packet.data for packet in packets)
 
 
 def _samples(

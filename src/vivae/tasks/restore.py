@@ -28,8 +28,12 @@ LIGHT_NOISE = 5.0
 LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 """From where on a condition is worth treating: see `Condition`."""
 
-LEFT_ALONE = ("av1", "libdav1d", "vp9")
-"""Codecs whose own filters leave nothing that the network removes: it takes more away than it repairs (`bench`)."""
+AV1 = ("av1", "libdav1d")
+LEFT_ALONE = "vp9"
+"""A codec whose own filters leave little, and of which nothing was learned."""
+COARSE = 195
+"""Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
+than it repairs. A CRF of SVT-AV1 is about a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,18 @@ class Plan:
         return told
 
 
-def left_by(codec: str) -> float:
-    """What there is to remove of a codec's traces, as `Known.coded`. codec: by FFmpeg's name."""
-    return 0.0 if codec in LEFT_ALONE else coded_by(codec)
+def left_by(codec: str, quantiser: float | None = None) -> float:
+    """What there is to remove of a codec's traces, as `Known.coded`. codec: by FFmpeg's name. quantiser: of AV1, see
+    `vivae.codec.quantiser`; unknown, it counts as fine."""
+    fine = codec in AV1 and (quantiser is None or quantiser < COARSE)
+    return 0.0 if fine or codec == LEFT_ALONE else coded_by(codec)
 
 
-def advised(condition: Condition, codec: str = "") -> Plan:
-    """What footage in this condition needs. codec: the one it comes from, by FFmpeg's name."""
+def advised(condition: Condition, left: float = 1.0) -> Plan:
+    """What footage in this condition needs. left: see `left_by`."""
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=left_by(codec) if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
+        deblock=left if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
