@@ -31,7 +31,7 @@ PROBE_PRESET = 9
 HOPELESS = 0.35
 """Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality, from where on
 no enhancer has made up for it."""
-PROBE_FRAMES = 16
+PROBE_FRAMES = 10
 """Frames on which a quick encode is judged, from the middle of the shot."""
 
 Meter = Callable[[Picture, Sequence[Planes], Sequence[Planes]], float]

@@ -16,7 +16,7 @@ from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import Step, enhanced
 
-FIT_FRAMES = 12
+FIT_FRAMES = 8
 """Frames over which the gains of a shot are solved, from its middle."""
 NO_MODEL = "0" * 16
 
