@@ -26,6 +26,8 @@ from vivae.media.source import MAX_SIDE
 Depth = Literal[8, 10]
 CRF_RANGE = (1.0, 70.0)
 """Of SVT-AV1, in quarter steps; FFmpeg's own option ends at 63."""
+LARGE = 2_000_000
+"""Pixels of a picture, about 1920x1080, from which an encoder's memory counts for more than its speed."""
 SMALLEST_SIDE = 16
 """Smaller pictures are refused by some presets of SVT-AV1."""
 
@@ -40,15 +42,21 @@ class Av1Settings:
     extra: str = ""
     """More svtav1-params, "key=value:key=value"; keys that SVT-AV1 does not know it ignores without a word."""
 
-    def parameters(self, threads: int) -> str:
-        """As SVT-AV1 reads them. One key frame, then as many others as there are: a passage is one group."""
+    def parameters(self, threads: int, pixels: int = 0) -> str:
+        """As SVT-AV1 reads them. One key frame, then as many others as there are: a passage is one group.
+
+        pixels: of a picture. Each level of parallelism holds more of them, so large ones get half as many.
+        """
+        levels = min(threads, 6)
+        if pixels >= LARGE:
+            levels = max(1, levels // 2)
         # Without loop restoration files are smaller at equal PSNR on every clip that was tried, and decode sooner.
         parts = [
             "tune=1",
             "enable-restoration=0",
             f"crf={round(self.crf * 4) / 4:g}",
             "keyint=-1",
-            f"lp={min(threads, 6)}",
+            f"lp={levels}",
         ]
         return ":".join([*parts, *filter(None, [self.extra])])
 
@@ -80,12 +88,13 @@ def encode_av1(
     context.colorspace = picture.color.matrix_code
     context.color_primaries = picture.color.primaries
     context.color_trc = picture.color.transfer
-    context.options = {"preset": str(settings.preset), "svtav1-params": settings.parameters(threads)}
+    parameters = settings.parameters(threads, picture.width * picture.height)
+    context.options = {"preset": str(settings.preset), "svtav1-params": parameters}
     try:
         start_encoder(context)
     except av.error.FFmpegError as error:
         raise InputError(
-            f"SVT-AV1 refuses {picture.width}x{picture.height} with {settings.parameters(threads)}: {error.strerror}"
+            f"SVT-AV1 refuses {picture.width}x{picture.height} with {parameters}: {error.strerror}"
         ) from error
     try:
         for index, planes in enumerate(frames):
