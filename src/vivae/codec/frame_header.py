@@ -53,12 +53,18 @@ def read_sequence(body: bytes) -> Sequence:
     _only(bits.take(3) == 0, "profile")
     bits.take(1)  # still_picture
     _only(not bits.take(1), "a reduced header")
-    _only(not bits.take(1), "timing information")
-    _only(not bits.take(1), "display delays")
+    if bits.take(1):  # timing_info_present_flag
+        bits.take(64)
+        if bits.take(1):  # equal_picture_interval
+            bits.variable()
+        _only(not bits.take(1), "a decoder model")
+    delays = bits.take(1)  # initial_display_delay_present_flag
     for _ in range(bits.take(5) + 1):
         bits.take(12)
         if bits.take(5) > 7:
             bits.take(1)
+        if delays and bits.take(1):
+            bits.take(4)
     width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
     width, height = bits.take(width_bits) + 1, bits.take(height_bits) + 1
     _only(not bits.take(1), "frame numbers")
@@ -365,4 +371,4 @@ def _log2(block: int, target: int) -> int:
 
 def _only(fulfilled: bool, what: str) -> None:
     if not fulfilled:
-        raise UnsupportedError(f"film grain cannot be put into this AV1 stream: it uses {what}")
+        raise UnsupportedError(f"the headers of this AV1 stream are not read: it uses {what}")
