@@ -311,6 +311,12 @@ def test_twice_as_many_frames_stand_between_the_others(clean, tmp_path):
         assert max(np.abs(middle - side).mean() for side in (before, after)) < apart
 
 
+def test_a_wrong_model_is_refused_even_where_none_is_needed(bikes, tmp_path):
+    for treatment in ({"light": True}, {"rate": 2}, {"denoise": 10}):
+        with pytest.raises(InputError, match="nonsense"):
+            enhance(bikes, tmp_path / "a.mp4", model="nonsense", end=0.1, **treatment)
+
+
 def test_which_codecs_leave_something():
     assert left_by("av1") == left_by("vp9") == 0 < left_by("hevc") < left_by("mpeg2video")
     assert left_by("av1", 120.0) == 0 < left_by("av1", 230.0)

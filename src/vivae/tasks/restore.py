@@ -110,8 +110,9 @@ class Family:
         return load_enhancer(self.model or _specialist(known), device=self.device)
 
     def hashes(self, plan: Plan) -> list[str]:
-        """Of the models that a plan needs."""
-        return [self.of(known).hash for _, known in plan.stages()]
+        """Of the models that a plan needs; and of the one for everything, so that a wrong name is never passed over."""
+        needed = [known for _, known in plan.stages()] or ([] if self.model is None else [Known()])
+        return [self.of(known).hash for known in needed]
 
 
 def _specialist(known: Known) -> str:
