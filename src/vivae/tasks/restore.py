@@ -25,6 +25,8 @@ from vivae.vae.zoo import load_enhancer
 
 LIGHT_NOISE = 5.0
 """Up to this noise one run scales up and denoises together; above, the source is denoised first."""
+QUIET = 8.0
+"""Noise of footage below which it is its codec that is worth treating."""
 LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 """From where on a condition is worth treating: see `Condition`."""
 
@@ -91,7 +93,7 @@ def advised(condition: Condition, left: float = 1.0) -> Plan:
     """What footage in this condition needs. left: see `left_by`."""
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=left if condition.coded and condition.noise < LIGHT_NOISE else 0.0,
+        deblock=left if condition.coded and condition.noise < QUIET else 0.0,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
