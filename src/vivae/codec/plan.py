@@ -29,8 +29,8 @@ FULL_STEPS = (-9.0, 0.0, 9.0)
 HALF_STEPS = (-16.0, -8.0)
 PROBE_PRESET = 9
 HOPELESS = 0.35
-"""Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality, from where on
-no enhancer has made up for it."""
+"""Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality. From here on
+an enhancer is not tried, because it is not expected to make up for so much: a judgement, not a measurement."""
 PROBE_FRAMES = 10
 """Frames on which a quick encode is judged, from the middle of the shot."""
 

@@ -77,7 +77,6 @@ def encode_av1(
 
     Raises InputError where SVT-AV1 refuses the settings or the size.
     """
-    release_freed()  # what a network or a decoder has just used, before much more is taken
     context = av.CodecContext.create("libsvtav1", "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = picture.width, picture.height
