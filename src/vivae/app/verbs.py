@@ -42,7 +42,7 @@ EXAMPLES = {
     },
     "Measuring": {
         "bench vae": "vivae bench vae --data DIR -o benchmarks/vae",
-        "bench codec": "vivae bench codec --data DIR -o benchmarks/codec --clip foreman",
+        "bench codec": "vivae bench codec --data DIR -o benchmarks/curves --clip foreman",
         "bench enhance": "vivae bench enhance --data DIR -o benchmarks/enhance",
         "bench stylize": "vivae bench stylize --data DIR --style painting.jpg -o benchmarks/stylize",
         "bench detect": "vivae bench detect --data DIR -o benchmarks/detect",
