@@ -61,6 +61,14 @@ def test_nonsense_is_an_error(frames):
         list(decode_av1([units[0], b"\xff" * 40]))
 
 
+def test_decoders_end_after_an_error_while_their_threads_still_work(frames):
+    """What they free then must not wait for the interpreter: within some thirty tries, one would hang."""
+    first = coded(frames, Av1Settings(30, 10))[0].data
+    for _ in range(500):
+        with pytest.raises(FormatError):
+            list(decode_av1([first, b"\xff" * 40]))
+
+
 def test_refused_settings_are_named(frames):
     with pytest.raises(InputError, match="SVT-AV1 refuses"):
         coded(frames, Av1Settings(30, 99))

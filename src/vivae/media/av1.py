@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -122,31 +121,39 @@ def _video_frame(planes: Planes, depth: int) -> av.VideoFrame:
     return frame
 
 
-@contextmanager
-def open_decoder(*, threads: int = 2, grain: bool = True) -> Iterator[VideoCodecContext]:
-    """A dav1d that takes packets of any AV1 stream, its size changing as it likes. grain: whether to add film grain."""
+def open_decoder(*, threads: int = 2, grain: bool = True) -> VideoCodecContext:
+    """A dav1d that takes packets of any AV1 stream, its size changing as it likes. grain: whether to add film grain.
+
+    It may be let go of at any time, if its packets are of `packet_of`.
+    """
     context = av.CodecContext.create("libdav1d", "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = threads
     context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)} | ({} if grain else {"filmgrain": "0"})
-    try:
-        yield context
-    finally:
-        # A decoder that is let go of with work under way waits for its threads, and they wait, to free a packet made in
-        # Python, for the interpreter that is waiting. So the work is finished first.
-        with suppress(av.error.FFmpegError):
-            context.decode(None)
+    return context
+
+
+def packet_of(data: bytes) -> av.Packet:
+    """A packet that holds a copy of the data, in memory of FFmpeg's.
+
+    `av.Packet(data)` would keep Python's own bytes. A decoder's threads free them, for which they wait for the
+    interpreter; a decoder that ends with work under way, after an error or let go of, holds the interpreter while it
+    waits for its threads: neither would ever go on.
+    """
+    packet = av.Packet(len(data))
+    packet.update(data)
+    return packet
 
 
 def decode_av1(units: Iterable[bytes], *, threads: int = 2, grain: bool = True) -> Iterator[Planes]:
     """Pictures of temporal units in order, as 8-bit planes of the size they were coded in. Raises FormatError."""
-    with open_decoder(threads=threads, grain=grain) as context:
-        for packet in itertools.chain((av.Packet(unit) for unit in units), [None]):
-            try:
-                frames = context.decode(packet)
-            except av.error.FFmpegError as error:
-                raise FormatError(f"the AV1 stream cannot be decoded: {error.strerror}") from error
-            yield from map(eight_bit, frames)
+    context = open_decoder(threads=threads, grain=grain)
+    for packet in itertools.chain(map(packet_of, units), [None]):
+        try:
+            frames = context.decode(packet)
+        except av.error.FFmpegError as error:
+            raise FormatError(f"the AV1 stream cannot be decoded: {error.strerror}") from error
+        yield from map(eight_bit, frames)
 
 
 def eight_bit(frame: av.VideoFrame) -> Planes:

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vivae.errors import FormatError, InputError, UnsupportedError
 from vivae.media.atomic import check_target, refuse_overwrite
-from vivae.media.av1 import open_decoder
+from vivae.media.av1 import open_decoder, packet_of
 from vivae.media.frames import Picture, as_seconds
 from vivae.media.muxer import Muxer
 from vivae.media.probe import check_size, clock_origin, tagged_duration
@@ -102,7 +101,7 @@ class PacketSink(Muxer):
 
     def write(self, coded: CodedPacket) -> None:
         """Add one packet at its time, to the nearest tick of the clock."""
-        packet = Packet(coded.data)
+        packet = packet_of(coded.data)
         packet.stream = self._stream
         packet.time_base = self.time_base
         packet.pts = packet.dts = self._stamp(coded.time)
@@ -158,21 +157,21 @@ def decode_packets(
     Raises FormatError where the stream cannot be decoded, or a packet does not give one picture.
     """
     waiting: dict[int, CodedPacket] = {}
-    with open_decoder(threads=threads, grain=grain) as decoder:
-        for number, coded in enumerate(itertools.chain(packets, [None])):
-            packet = None
-            if coded is not None:
-                packet = Packet(coded.data)
-                packet.pts = number
-                waiting[number] = coded
-            try:
-                frames = decoder.decode(packet)
-            except av.error.FFmpegError as error:
-                raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
-            for frame in frames:
-                if (shown := frame.pts) is None or next(iter(waiting), None) != shown:
-                    raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
-                yield waiting.pop(shown), frame
+    decoder = open_decoder(threads=threads, grain=grain)
+    for number, coded in enumerate(itertools.chain(packets, [None])):
+        packet = None
+        if coded is not None:
+            packet = packet_of(coded.data)
+            packet.pts = number
+            waiting[number] = coded
+        try:
+            frames = decoder.decode(packet)
+        except av.error.FFmpegError as error:
+            raise FormatError(f"{name} is damaged: its AV1 stream cannot be decoded") from error
+        for frame in frames:
+            if (shown := frame.pts) is None or next(iter(waiting), None) != shown:
+                raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
+            yield waiting.pop(shown), frame
     if waiting:
         raise FormatError(f"{name} is damaged: its AV1 stream has lost pictures")
 
