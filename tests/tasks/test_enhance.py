@@ -15,9 +15,10 @@ from vivae.media.indexed import encode_indexed
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks import resuming
 from vivae.tasks.enhance import enhance
-from vivae.tasks.restore import Family, Plan, Restorer, advised, left_by
+from vivae.tasks.restore import Family, Plan, Restorer, Traces, advised, left_by
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import blurred, with_noise
+from vivae.vae.enhancer import Known
 from vivae.vae.zoo import load_middle
 
 SIZE = (192, 96)
@@ -318,8 +319,25 @@ def test_a_wrong_model_is_refused_even_where_none_is_needed(bikes, tmp_path):
 
 
 def test_which_codecs_leave_something():
-    assert left_by("av1") == left_by("vp9") == 0 < left_by("hevc") < left_by("mpeg2video")
-    assert left_by("av1", 120.0) == 0 < left_by("av1", 230.0)
+    assert left_by("av1") == left_by("vp9") == left_by("av1", 120.0) == Traces()
+    assert 0 < left_by("hevc").deblock < left_by("mpeg2video").deblock
+    coarse, coarser = left_by("av1", 220.0), left_by("av1", 240.0)
+    assert 0 < coarse.deblock < 1
+    assert 40 < coarse.crf < coarser.crf < 64
+
+
+def test_a_stage_for_each_thing_that_a_network_of_its_own_knows():
+    def told(**what):
+        return Plan(**what).stages()
+
+    assert told() == []
+    assert told(noise=10, deblock=0.5, crf=55) == [(1, Known(noise=10)), (1, Known(crf=55, coded=0.5))]
+    assert told(noise=2, scale=2) == [(2, Known(noise=2, shrink=2))]
+    assert told(noise=20, scale=3) == [(1, Known(noise=20)), (3, Known(shrink=3))]
+    assert told(noise=3, deblock=1, blur=1.5, scale=2) == [
+        (1, Known(noise=3, coded=1, blur=1.5)),
+        (2, Known(shrink=2)),
+    ]
 
 
 def through_a_file(clean, tmp_path, crf):

@@ -168,7 +168,7 @@ def _train(
     return _finish(trained, run, dataset, windows, folder, told("testing"))
 
 
-APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes"})
+APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", VideoVAE, MiddleFrame, FlowSegmenter)

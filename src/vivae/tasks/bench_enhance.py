@@ -119,8 +119,14 @@ def bench_enhance(
 
 def _hashes(family: Family) -> dict[str, str]:
     """Of the models for each part, so that points are measured anew where one changes."""
-    plans = {"noise": Plan(noise=30), "coded": Plan(deblock=1.0), "scale": Plan(scale=2)}
-    return {part: family.hashes(plan)[0] for part, plan in plans.items()}
+    plans = {
+        "noise": [Plan(noise=30)],
+        "coded": [Plan(deblock=1.0), Plan(deblock=0.5, crf=55)],
+        "scale": [Plan(scale=2)],
+    }
+    return {
+        part: " ".join(family.hashes(plan)[0] for plan in part_plans) for part, part_plans in plans.items()
+    }
 
 
 def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[Frame], float]:
@@ -203,7 +209,7 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(deblock=left_by(codec, quantiser), views=views), family)
+        better, _ = restored(poor, Plan(*left_by(codec, quantiser), views=views), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result

@@ -28,7 +28,18 @@ from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress
-from vivae.tasks.restore import AV1, BEGINNING, Family, Plan, Restored, Restorer, State, advised, left_by
+from vivae.tasks.restore import (
+    AV1,
+    BEGINNING,
+    Family,
+    Plan,
+    Restored,
+    Restorer,
+    State,
+    Traces,
+    advised,
+    left_by,
+)
 from vivae.tasks.resuming import write_resumably
 from vivae.vae.zoo import load_middle
 
@@ -180,7 +191,7 @@ def enhance(
 
 def _plan(
     condition: Condition,
-    left: float,
+    left: Traces,
     denoise: float | str | None,
     deblock: bool,
     scale: int,
@@ -194,9 +205,10 @@ def _plan(
         base = replace(base, noise=condition.noise)
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
+    if deblock:
+        base = replace(base, deblock=left.deblock, crf=left.crf)
     return replace(
         base,
-        deblock=base.deblock or (left if deblock else 0.0),
         scale=scale,
         light=base.light or light,
         blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,

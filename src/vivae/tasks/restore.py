@@ -33,9 +33,11 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 AV1 = ("av1", "libdav1d")
 LEFT_ALONE = "vp9"
 """A codec whose own filters leave little, and of which nothing was learned."""
-COARSE = 195
+COARSE = 172
 """Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
-than it repairs. A CRF of SVT-AV1 is about a quarter of it."""
+than it repairs."""
+STEPS_PER_CRF, STEPS_BELOW = 4, 6
+"""Of the median base_q_idx, for each of SVT-AV1's CRF; and how far it lies below so many times the CRF."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Plan:
     """Deviation in RGB code values to remove; 0 for none."""
     deblock: float = 0.0
     """How much a codec has left, as `Known.coded`; 0 for nothing to remove."""
+    crf: float = 0.0
+    """Of the AV1 that has left it, as `Known.crf`; 0 where it is another codec."""
     scale: int = 1
     blur: float = 0.0
     """Deviation in pixels to undo; 0 for none."""
@@ -57,12 +61,17 @@ class Plan:
 
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
-        first = Known(noise=self.noise, coded=self.deblock, blur=self.blur)
-        if self.scale == 1:
-            return [] if first == Known() else [(1, first)]
-        if self.noise > LIGHT_NOISE or self.deblock or self.blur:
-            return [(1, first), (self.scale, Known(shrink=float(self.scale)))]
-        return [(self.scale, Known(shrink=float(self.scale), noise=self.noise))]
+        if self.scale > 1 and self.noise <= LIGHT_NOISE and not (self.deblock or self.blur):
+            return [(self.scale, Known(shrink=float(self.scale), noise=self.noise))]
+        noisy, coded = Known(noise=self.noise), Known(crf=self.crf, coded=self.deblock)
+        if self.blur:
+            # One network knows blur, and it knows the others along with it.
+            told = [noisy._replace(crf=self.crf, coded=self.deblock, blur=self.blur)]
+        else:
+            told = [known for known in (noisy, coded) if known != Known()]
+        if self.scale > 1:
+            told.append(Known(shrink=float(self.scale)))
+        return [(round(known.shrink), known) for known in told]
 
     def words(self) -> list[str]:
         """What is done, for people."""
@@ -82,18 +91,35 @@ class Plan:
         return told
 
 
-def left_by(codec: str, quantiser: float | None = None) -> float:
-    """What there is to remove of a codec's traces, as `Known.coded`. codec: by FFmpeg's name. quantiser: of AV1, see
-    `vivae.codec.quantiser`; unknown, it counts as fine."""
-    fine = codec in AV1 and (quantiser is None or quantiser < COARSE)
-    return 0.0 if fine or codec == LEFT_ALONE else coded_by(codec)
+class Traces(NamedTuple):
+    """What there is to remove of a codec's: see `Plan`."""
+
+    deblock: float = 0.0
+    crf: float = 0.0
 
 
-def advised(condition: Condition, left: float = 1.0) -> Plan:
+def left_by(codec: str, quantiser: float | None = None) -> Traces:
+    """What a codec has left. codec: by FFmpeg's name. quantiser: of AV1, see `vivae.codec.quantiser`; unknown, it
+    counts as fine."""
+    if codec == LEFT_ALONE:
+        return Traces()
+    if codec not in AV1:
+        return Traces(coded_by(codec))
+    return (
+        Traces()
+        if quantiser is None or quantiser < COARSE
+        else Traces(coded_by(codec), (quantiser + STEPS_BELOW) / STEPS_PER_CRF)
+    )
+
+
+def advised(condition: Condition, left: Traces = Traces(1.0)) -> Plan:  # noqa: B008
     """What footage in this condition needs. left: see `left_by`."""
+    if not condition.coded or condition.noise >= QUIET:
+        left = Traces()
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=left if condition.coded and condition.noise < QUIET else 0.0,
+        deblock=left.deblock,
+        crf=left.crf,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
@@ -120,9 +146,11 @@ class Family:
 def _specialist(known: Known) -> str:
     if known.shrink > 1:
         return "superres"
-    if known.blur or (known.coded and known.noise):
+    if known.blur:
         return "enhance"
-    return "deblock" if known.coded else "denoise"
+    if not known.coded:
+        return "denoise"
+    return "deblock-av1" if known.crf else "deblock"
 
 
 class State(NamedTuple):

@@ -129,9 +129,13 @@ class MixedSampler:
             return pair_crop(pair, rng.random(4), count, side, self.data.flip)
         passage = self.passages[_drawn(rng, self.passages)]
         places = rng.random(4)
-        first, top, left = draw_place(places[:3], passage.frames.shape, (count + 1, side, side))
+        step = 1
+        if self.settings.hurried and rng.random() < self.settings.hurried:
+            step = min(int(rng.integers(2, 4)), (len(passage) - 1) // count)
+        reach = step * count + 1
+        first, top, left = draw_place(places[:3], passage.frames.shape, (reach, side, side))
         area = (slice(top, top + side), slice(left, left + side))
-        clean = np.asarray(passage.frames[first : first + count + 1, :, *area])
+        clean = np.asarray(passage.frames[first : first + reach : step, :, *area])
         if self.data.flip and places[3] < 0.5:
             clean = mirrored(clean)
         if self.data.reverse and rng.random() < 0.5:

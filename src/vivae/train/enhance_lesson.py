@@ -61,6 +61,7 @@ class Rollout(nn.Module):
                     float(noise[clip]),
                     self.model.config.sharp,
                     clean[clip, index - 1] if index and self.steady else None,
+                    self.model.config.settled,
                 )
 
             parts = side_by_side(known, range(len(degraded)))

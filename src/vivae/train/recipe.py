@@ -158,6 +158,8 @@ class DisturbSettings(_Settings):
     """Share of what is made small that is noisy, too."""
     light_noise: float = Field(6.0, ge=0)
     blur: tuple[float, float] = (0.6, 2.2)
+    hurried: float = Field(0.0, ge=0, le=1)
+    """Share of crops that take every second or third frame of their footage, so that things move faster in them."""
     doubt: float = Field(0.1, ge=0, le=1)
     """The noise that is told differs from the true one by such a factor (log-normal): in use it is estimated."""
 

@@ -69,6 +69,8 @@ class EnhancerConfig(BaseModel):
     is, and learns from less footage what 4 must learn for each place in a block anew; 4 costs a quarter."""
     sharp: bool = False
     """Whether other frames are fetched by a bicubic filter along the motion, not a bilinear one."""
+    settled: bool = False
+    """Whether motion is sought from the last result, and settled between neighbours: see `vivae.vae.motion`."""
     widths: tuple[int, int] = (40, 96)
     depths: tuple[int, int] = (1, 1)
     """Residual blocks at each of the two scales."""

@@ -17,7 +17,7 @@ from vivae.errors import UnsupportedError
 from vivae.media import Planes, pack, unpack
 from vivae.vae.blocks import has_bfloat16
 from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.motion import Motion, moved
+from vivae.vae.motion import Motion, moved, settled
 
 Packed = NDArray[np.uint8]
 FLOW_SHARE = 2
@@ -25,6 +25,8 @@ FLOW_SHARE = 2
 UNSEEN_NOISE = 4.0
 SMOOTHING = 1 / 20
 """Deviation of the blur, in pixels of the small luma, for each code value of noise."""
+LESS_SMOOTHING = 1 / 50
+"""Where flow is settled: what noise has led astray is found out, and details lead it right."""
 
 
 class Aligned(NamedTuple):
@@ -61,31 +63,37 @@ def aligned(
     noise: float = 0.0,
     sharp: bool = False,
     truth: Packed | None = None,
+    settle: bool = False,
 ) -> Aligned:
     """Move the last result and the following condition to the present one, along flow between conditions.
 
     before: the condition of the last result. What is None is replaced by the present. noise: see `Known`; the search
-    for motion is kept from following it. sharp: see `EnhancerConfig`. truth: what the last
+    for motion is kept from following it. sharp and settle: see `EnhancerConfig`. truth: what the last
     result should have been, moved as it is.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
-    here = small_luma(present, noise)
+    smoothing = LESS_SMOOTHING if settle else SMOOTHING
+    here = small_luma(present, noise, smoothing)
 
     def brought(seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
         if seen is None:
             return [present for _ in wanted]
-        flow = motion.between(here, small_luma(seen, noise))
+        there = small_luma(seen, noise, smoothing)
+        flow = motion.between(here, there)
+        if settle:
+            flow = settled(here, there, flow)
         return [
             present if what is None else pack(moved(unpack(what, height, width), flow, sharp))
             for what in wanted
         ]
 
     wanted = (last,) if truth is None else (last, truth)
-    was, *true = brought(None if last is None else before, *wanted)
+    # The last result shows what its condition did, and less of what disturbed it.
+    was, *true = brought(None if last is None else last if settle else before, *wanted)
     return Aligned(present, was, *brought(following, following), *true)
 
 
-def small_luma(packed: Packed, noise: float = 0.0) -> NDArray[np.uint8]:
+def small_luma(packed: Packed, noise: float = 0.0, smoothing: float = SMOOTHING) -> NDArray[np.uint8]:
     """Luma (2h, 2w): the mean of each 2x2 samples, smoothed as the noise asks."""
     rows, columns = packed.shape[1:]
     blocks = packed[:16].reshape(2, 2, 2, 2, rows, columns).astype(np.uint16)
@@ -93,7 +101,7 @@ def small_luma(packed: Packed, noise: float = 0.0) -> NDArray[np.uint8]:
     small = np.ascontiguousarray(means.transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns).astype(np.uint8))
     if noise < UNSEEN_NOISE:
         return small
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), noise * SMOOTHING), np.uint8)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), noise * smoothing), np.uint8)
 
 
 def as_tensor(packed: Packed, device: torch.device | str = "cpu") -> Tensor:
@@ -180,7 +188,10 @@ class EnhancerRunner:
         check_scene(self._model, width, height)
         present = evened(pack(step.planes))
         ahead = None if following is None else evened(pack(following.planes))
-        seen = aligned(self._motion, present, last, before, ahead, step.known.noise, self._model.config.sharp)
+        shape = self._model.config
+        seen = aligned(
+            self._motion, present, last, before, ahead, step.known.noise, shape.sharp, settle=shape.settled
+        )
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen.pictures]
         rows, columns = present.shape[1:]

@@ -2,8 +2,13 @@
 
 Kroeger, Timofte, Dai, Van Gool, ECCV 2016, as OpenCV has it. Everything here is numpy: flow conditions pictures only,
 never what an entropy coder reads, because it differs between machines.
+
+A search follows noise where nothing moves, and smears the motion of things over what is around them. Where flow is to
+be `settled`, each place also tries the motions of its neighbours, as patches do (PatchMatch, Barnes et al., SIGGRAPH
+2009), and standing still, and keeps the one that explains it best.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -18,6 +23,14 @@ EFFORTS = {
 }
 SHORTEST_SIDE = 32
 """Smaller pictures have no room for the patches of the search: they count as still."""
+WINDOW = (9, 9)
+"""Samples around a place over which a motion has to explain it."""
+REACH = 12
+"""Samples to the neighbours whose motion a place tries."""
+PLAINLY = 0.95
+"""A neighbour's motion is taken where it leaves less than this share of the error of the own."""
+STILL = 1.2
+"""Nothing moves where standing still leaves less than so many times the error of the best motion."""
 
 
 class Motion:
@@ -75,3 +88,51 @@ def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool)
     columns, rows = places[..., 0], places[..., 1]
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     return np.asarray(cv2.remap(plane, columns, rows, method, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def settled(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The flow (H, W, 2) from `here` to `there`, both (H, W) uint8, with the best of a few motions at each place."""
+    best = flow.copy()
+    least = _left(here, there, flow)
+    for across, down in ((REACH, 0), (-REACH, 0), (0, REACH), (0, -REACH)):
+        tried = _shifted(flow, across, down)
+        left = _left(here, there, tried)
+        better = cv2.compare(left, least * PLAINLY, cv2.CMP_LT)
+        cv2.copyTo(tried, better, best)
+        cv2.copyTo(left, better, least)
+    still = cv2.compare(_error(here, there), least * STILL, cv2.CMP_LE)
+    # Between what stands and what moves the flow changes over a few samples, as the search's own does.
+    moving = 1 - cv2.blur(still, (5, 5)).astype(np.float32) / 255
+    return np.asarray(best * moving[..., None], np.float32)
+
+
+def _left(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Squared error that a motion leaves around each place."""
+    places = cv2.add(flow, _places(*here.shape))
+    # Of both coordinates in one map; OpenCV's stubs know only two.
+    seen = cv2.remap(there, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return _error(here, seen)
+
+
+def _error(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(cv2.sqrBoxFilter(cv2.absdiff(one, other), cv2.CV_32F, WINDOW))
+
+
+def _shifted(flow: NDArray[np.float32], across: int, down: int) -> NDArray[np.float32]:
+    """The motion so far to the left and above, edges repeated."""
+    height, width = flow.shape[:2]
+    wide = cv2.copyMakeBorder(
+        flow, max(down, 0), max(-down, 0), max(across, 0), max(-across, 0), cv2.BORDER_REPLICATE
+    )
+    top, left = max(-down, 0), max(-across, 0)
+    return np.asarray(wide[top : top + height, left : left + width])
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> NDArray[np.float32]:
+    rows, columns = np.indices((height, width), np.float32)
+    return np.stack([columns, rows], -1)
