@@ -209,7 +209,8 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        better, _ = restored(poor, Plan(*left_by(codec, quantiser), views=views), family)
+        left = left_by(codec, quantiser)
+        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf, views=views), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
