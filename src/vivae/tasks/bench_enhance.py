@@ -124,9 +124,7 @@ def _hashes(family: Family) -> dict[str, str]:
         "coded": [Plan(deblock=1.0), Plan(deblock=0.5, crf=55)],
         "scale": [Plan(scale=2)],
     }
-    return {
-        part: " ".join(family.hashes(plan)[0] for plan in part_plans) for part, part_plans in plans.items()
-    }
+    return {part: " ".join(family.hashes(plan)[0] for plan in its) for part, its in plans.items()}
 
 
 def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[Frame], float]:

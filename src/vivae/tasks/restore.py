@@ -98,24 +98,25 @@ class Traces(NamedTuple):
     crf: float = 0.0
 
 
+NO_TRACES, BLOCKS = Traces(), Traces(1.0)
+
+
 def left_by(codec: str, quantiser: float | None = None) -> Traces:
     """What a codec has left. codec: by FFmpeg's name. quantiser: of AV1, see `vivae.codec.quantiser`; unknown, it
     counts as fine."""
     if codec == LEFT_ALONE:
-        return Traces()
+        return NO_TRACES
     if codec not in AV1:
         return Traces(coded_by(codec))
-    return (
-        Traces()
-        if quantiser is None or quantiser < COARSE
-        else Traces(coded_by(codec), (quantiser + STEPS_BELOW) / STEPS_PER_CRF)
-    )
+    if quantiser is None or quantiser < COARSE:
+        return NO_TRACES
+    return Traces(coded_by(codec), (quantiser + STEPS_BELOW) / STEPS_PER_CRF)
 
 
-def advised(condition: Condition, left: Traces = Traces(1.0)) -> Plan:  # noqa: B008
+def advised(condition: Condition, left: Traces = BLOCKS) -> Plan:
     """What footage in this condition needs. left: see `left_by`."""
     if not condition.coded or condition.noise >= QUIET:
-        left = Traces()
+        left = NO_TRACES
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
         deblock=left.deblock,

@@ -8,7 +8,6 @@ be `settled`, each place also tries the motions of its neighbours, as patches do
 2009), and standing still, and keeps the one that explains it best.
 """
 
-from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -85,9 +84,10 @@ def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArr
 
 
 def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
-    columns, rows = places[..., 0], places[..., 1]
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    return np.asarray(cv2.remap(plane, columns, rows, method, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    # Both coordinates are in one map: OpenCV takes None for the other, its stubs do not.
+    seen = cv2.remap(plane, places, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(seen, np.uint8)
 
 
 def settled(
@@ -95,30 +95,28 @@ def settled(
 ) -> NDArray[np.float32]:
     """The flow (H, W, 2) from `here` to `there`, both (H, W) uint8, with the best of a few motions at each place."""
     best = flow.copy()
-    least = _left(here, there, flow)
+    least = _error_along(here, there, flow)
     for across, down in ((REACH, 0), (-REACH, 0), (0, REACH), (0, -REACH)):
         tried = _shifted(flow, across, down)
-        left = _left(here, there, tried)
-        better = cv2.compare(left, least * PLAINLY, cv2.CMP_LT)
+        error = _error_along(here, there, tried)
+        better = cv2.compare(error, least * PLAINLY, cv2.CMP_LT)
         cv2.copyTo(tried, better, best)
-        cv2.copyTo(left, better, least)
+        cv2.copyTo(error, better, least)
     still = cv2.compare(_error(here, there), least * STILL, cv2.CMP_LE)
     # Between what stands and what moves the flow changes over a few samples, as the search's own does.
     moving = 1 - cv2.blur(still, (5, 5)).astype(np.float32) / 255
     return np.asarray(best * moving[..., None], np.float32)
 
 
-def _left(
+def _error_along(
     here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Squared error that a motion leaves around each place."""
-    places = cv2.add(flow, _places(*here.shape))
-    # Of both coordinates in one map; OpenCV's stubs know only two.
-    seen = cv2.remap(there, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return _error(here, seen)
+    height, width = here.shape
+    return _error(here, _fetched(there, absolute_places(flow, width, height), sharp=False))
 
 
 def _error(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The mean squared error over the window around each place."""
     return np.asarray(cv2.sqrBoxFilter(cv2.absdiff(one, other), cv2.CV_32F, WINDOW))
 
 
@@ -130,9 +128,3 @@ def _shifted(flow: NDArray[np.float32], across: int, down: int) -> NDArray[np.fl
     )
     top, left = max(-down, 0), max(-across, 0)
     return np.asarray(wide[top : top + height, left : left + width])
-
-
-@lru_cache(maxsize=4)
-def _places(height: int, width: int) -> NDArray[np.float32]:
-    rows, columns = np.indices((height, width), np.float32)
-    return np.stack([columns, rows], -1)
