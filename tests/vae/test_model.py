@@ -162,3 +162,40 @@ def test_cost_counts_what_runs():
 def test_contradictions_are_refused(wrong):
     with pytest.raises(ValidationError):
         VAEConfig(**wrong)
+
+
+def test_a_larger_model_begins_as_the_smaller_one(make_model):
+    """What it has beyond the smaller one counts as nothing, and its prior may have other groups."""
+    small = make_model()
+    config = small.config
+    large = make_model(
+        latent_channels=2 * config.latent_channels,
+        widths=tuple(width + 4 for width in config.widths),
+        encoder_depths=tuple(depth + 1 for depth in config.encoder_depths),
+        decoder_depths=tuple(depth + 1 for depth in config.decoder_depths),
+        memory_channels=config.memory_channels + 2,
+        groups=(2, 5),
+    )
+    for stacks in (large.encoder.stacks, large.decoder.stacks):
+        for block in (block for stack in stacks for block in stack):
+            torch.nn.init.zeros_(block.second.weight)
+            torch.nn.init.zeros_(block.second.bias)
+    large.adopt(small)
+    generator = torch.Generator().manual_seed(4)
+    x = torch.rand(1, config.picture_channels, 8, 8, generator=generator)
+    quality = torch.tensor([0.6])
+    with torch.no_grad():
+        found = large.encode(x, large.initial_state(1, 8, 8), quality)[0]
+        wanted = small.encode(x, small.initial_state(1, 8, 8), quality)[0]
+        torch.testing.assert_close(found[:, : config.latent_channels], wanted)
+        found[:, config.latent_channels :] = 0
+        picture, state = large.decode(found, large.initial_state(1, 8, 8), quality)
+        shown, kept = small.decode(wanted, small.initial_state(1, 8, 8), quality)
+    torch.testing.assert_close(picture, shown)
+    torch.testing.assert_close(state.memory[:, : config.memory_channels], kept.memory)
+
+
+def test_only_smaller_models_are_adopted(make_model):
+    small, large = make_model(), make_model(memory_channels=7)
+    with pytest.raises(ValueError, match="memory_channels"):
+        small.adopt(large)

@@ -71,16 +71,18 @@ def test_threads_do_not_matter(make_model):
         assert torch.equal(one[1], two[1])
 
 
+@pytest.mark.parametrize("groups", [None, (1,), (2, 3, 7)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (5, 4)])
-def test_passes_cover_every_symbol_once(make_model, size):
-    prior = make_model().prior
+def test_passes_cover_every_symbol_once(make_model, size, groups):
+    prior = make_model(groups=groups).prior
     total = sum(prior.mask(index, *size).int() for index in range(prior.passes))
     assert torch.equal(total, torch.ones(8, *size, dtype=total.dtype))
 
 
-def test_predictions_see_only_decoded_symbols(make_model):
+@pytest.mark.parametrize("groups", [None, (2, 3, 7)])
+def test_predictions_see_only_decoded_symbols(make_model, groups):
     """What a decoder can compute pass by pass is what the encoder computed with all symbols in hand."""
-    model = make_model()
+    model = make_model(groups=groups)
     generator = torch.Generator().manual_seed(5)
     symbols = torch.randint(-6, 7, (1, 8, 5, 6), generator=generator).float()
     begun = model.prior.begin(symbols.flip(2), torch.zeros(1, 16, 5, 6), torch.tensor([0.4]))

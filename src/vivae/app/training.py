@@ -171,11 +171,11 @@ def _train(
 APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
-M = TypeVar("M", VideoVAE, MiddleFrame, FlowSegmenter)
+M = TypeVar("M", MiddleFrame, FlowSegmenter)
 
 
 def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Taught:
-    model = _begun(VideoVAE(recipe.model), recipe.start_from, load_model)
+    model = _new_vae(recipe)
     lesson = VAELesson(recipe, model, [window.frames[None] for window in windows])
     return lesson, lambda stage: ClipSampler(dataset.train, recipe.data, stage, **share)
 
@@ -220,6 +220,22 @@ def _begun(model: M, start_from: str | None, load: Callable[[str], M]) -> M:
         start = load(start_from)
         _check_same_shape(start.config, model.config, start_from)
         model.load_state_dict(start.state_dict())
+    return model
+
+
+def _new_vae(recipe: Recipe) -> VideoVAE:
+    """With all weights of a model of the same shape, or the transforms of a smaller one."""
+    model = VideoVAE(recipe.model)
+    if recipe.start_from is None:
+        return model
+    start = load_model(recipe.start_from)
+    if start.config.model_copy(update={"name": model.config.name}) == model.config:
+        model.load_state_dict(start.state_dict())
+        return model
+    try:
+        model.adopt(start)
+    except ValueError as error:
+        raise InputError(f"{recipe.start_from} has another shape than the recipe's model: {error}") from error
     return model
 
 

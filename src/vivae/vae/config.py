@@ -26,6 +26,9 @@ class VAEConfig(BaseModel):
     latent_channels: int = Field(96, ge=2, le=256)
     nested: tuple[int, ...] = (16, 32)
     """Numbers of leading latent channels that also work alone, as smaller representations of the same video."""
+    groups: tuple[int, ...] | None = None
+    """Latent channels at which the prior begins a new group: it is coded after the channels before, and predicted from
+    them. None: one such place, the last of `nested`."""
     widths: tuple[int, ...] = (48, 96, 128)
     """Channels of each level, finest first: one entry for stride 4, two for 8, three for 16."""
     encoder_depths: tuple[int, ...] = (0, 1, 2)
@@ -52,11 +55,13 @@ class VAEConfig(BaseModel):
                 )
         if min(self.widths) < 4 or max(self.widths) > 2048:
             raise ValueError(f"widths must lie between 4 and 2048, got {self.widths}")
-        if list(self.nested) != sorted(set(self.nested)) or not all(
-            0 < prefix < self.latent_channels for prefix in self.nested
-        ):
+        if not _rises(self.nested, self.latent_channels):
             raise ValueError(
                 f"nested must rise and lie between 0 and latent_channels, got {self.nested} of {self.latent_channels}"
+            )
+        if self.groups is not None and not _rises(self.groups, self.latent_channels):
+            raise ValueError(
+                f"groups must rise and lie between 0 and latent_channels, got {self.groups} of {self.latent_channels}"
             )
         return self
 
@@ -70,10 +75,17 @@ class VAEConfig(BaseModel):
         return len(self.widths)
 
     @property
-    def prior_split(self) -> int:
-        """Channels before this one are coded first and help to predict the others."""
-        return self.nested[-1] if self.nested else self.latent_channels // 2
+    def prior_groups(self) -> tuple[slice, ...]:
+        """The channels that are coded together, in order; each group is predicted from those before."""
+        starts = self.groups
+        if starts is None:
+            starts = (self.nested[-1] if self.nested else self.latent_channels // 2,)
+        return tuple(map(slice, (0, *starts), (*starts, self.latent_channels)))
 
     def values_per_rgb_value(self, channels: int | None = None) -> float:
         """Latent values for each red, green or blue value of the video, with that many channels kept."""
         return (channels or self.latent_channels) / (3 * self.stride**2 * self.temporal_stride)
+
+
+def _rises(numbers: tuple[int, ...], below: int) -> bool:
+    return list(numbers) == sorted(set(numbers)) and all(0 < number < below for number in numbers)

@@ -14,6 +14,7 @@ at H/stride, W/stride. Pictures are float32 in [0, 1] (code value / 255). Latent
 import os
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,6 +79,21 @@ class VideoVAE(nn.Module):
         from vivae.vae.pretrained import save_pretrained
 
         save_pretrained(self, folder, force=force)
+
+    def adopt(self, other: "VideoVAE") -> None:
+        """Begin with the transforms of a smaller model: what it lacks counts as nothing at first. The prior begins
+        anew. Raises ValueError where the other is not smaller, or of another kind."""
+        wrong = _not_within(other.config, self.config)
+        if wrong:
+            raise ValueError(f"it differs in {', '.join(wrong)}")
+        joined = {
+            "decoder.known.weight": (other.config.memory_channels, self.config.memory_channels),
+            "decoder.blend.weight": (other.config.widths[0], self.config.widths[0]),
+        }
+        own = self.state_dict()
+        for name, value in other.state_dict().items():
+            if name.startswith(("encoder.", "decoder.", "steps.")):
+                _adopt(name, own[name], value, *joined.get(name, (0, 0)))
 
     def initial_state(self, batch: int, height: int, width: int) -> VAEState:
         """The state before the first picture. height, width: of the packed frame, multiples of stride / 4."""
@@ -162,3 +178,38 @@ class VideoVAE(nn.Module):
         """The latent with all but its first channels at zero: `channels` (B,) of each sample are kept."""
         order = torch.arange(latent.shape[1], device=latent.device)
         return latent * (order < channels[:, None])[:, :, None, None]
+
+
+def _not_within(small: VAEConfig, large: VAEConfig) -> list[str]:
+    """Names of the settings in which a model is no part of a larger one."""
+    free = {"name", "nested", "groups", "prior_width"}
+    grown = {"latent_channels", "widths", "encoder_depths", "decoder_depths", "memory_channels"}
+    wrong = []
+    for name in VAEConfig.model_fields.keys() - free:
+        one, other = getattr(small, name), getattr(large, name)
+        if name in grown:
+            one, other = np.atleast_1d(one), np.atleast_1d(other)
+            fits = len(one) == len(other) and bool((one <= other).all())
+        else:
+            fits = one == other
+        if not fits:
+            wrong.append(name)
+    return sorted(wrong)
+
+
+@torch.no_grad()
+def _adopt(name: str, own: Tensor, other: Tensor, part: int, wider: int) -> None:
+    """Take over a smaller model's weights; what only `own` has for the same outputs becomes zero.
+
+    part, wider: where inputs are joined of two, the channels of the first in the other and in the own.
+    """
+    if (
+        own.dim() == 4 and "linear" not in name
+    ):  # a gain or basis function for a new channel is none for an old one
+        own[: len(other)] = 0
+    rest = other.shape[1:2].numel() - part if other.dim() > 1 else 0
+    if not rest:
+        own[: len(other)] = other
+        return
+    own[: len(other), :part] = other[:, :part]
+    own[: len(other), wider : wider + rest] = other[:, part:]

@@ -111,14 +111,13 @@ def activate(x: Tensor) -> Tensor:
 
 
 class IntegerPrior(nn.Module):
-    """Predicts a Laplace distribution for every symbol, in passes over two channel groups and a checkerboard."""
-
-    passes = 4
+    """Predicts a Laplace distribution for every symbol, in passes over groups of channels and a checkerboard."""
 
     def __init__(self, config: VAEConfig):
         super().__init__()
         latent, width = config.latent_channels, config.prior_width
-        self.latent_channels, self.split = latent, config.prior_split
+        self.latent_channels, self.groups = latent, config.prior_groups
+        self.passes = 2 * len(self.groups)
         self.stride = config.stride
         self.trunk = IntegerConv2d(2 * latent + width + 1 + config.condition_channels, width, 3)
         self.contexts = nn.ModuleList(IntegerConv2d(width + latent, width, 3) for _ in range(self.passes))
@@ -137,8 +136,8 @@ class IntegerPrior(nn.Module):
         """Which of (L, h, w) symbols pass `index` codes; the passes are disjoint and together cover all."""
         rows = torch.arange(height)[:, None] + torch.arange(width)[None, :]
         board = rows % 2 == index % 2
-        order = torch.arange(self.latent_channels)
-        channels = order >= self.split if index >= 2 else order < self.split
+        channels = torch.zeros(self.latent_channels, dtype=torch.bool)
+        channels[self._part(index)] = True
         return channels[:, None, None] & board
 
     def begin(
@@ -171,7 +170,7 @@ class IntegerPrior(nn.Module):
 
     def _part(self, index: int) -> slice:
         """The channels that a pass predicts."""
-        return slice(self.split, None) if index >= 2 else slice(0, self.split)
+        return self.groups[index // 2]
 
     def expect(self, context: Tensor, symbols: Tensor) -> Expected:
         """All passes at once, for training and for counting bits: (B, L, h, w) whole `symbols` are known."""
