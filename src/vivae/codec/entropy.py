@@ -50,6 +50,12 @@ class Tables:
         # exactly the sum of what is asked for here, so that the proportion is one and nothing is rounded.
         self.models = [_Categorical((row - 1).astype(np.float64), perfect=False) for row in whole]
 
+    def cost(self, tables: Integers, values: Integers) -> NDArray[np.float32]:
+        """Bits (N,) that values (N,) take, each with its table; of escapes nearly."""
+        excess = np.maximum(np.abs(values) - self.reach, 0)
+        entries = np.where(excess > 0, 2 * self.reach + 1, values + self.reach)
+        return np.asarray(self.bits[tables, entries] + 2 * np.log2(1 + excess), np.float32)
+
 
 class Coder(Protocol):
     """Either direction: what is coded is given or None, and what is coded is returned."""

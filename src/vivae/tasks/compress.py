@@ -83,7 +83,8 @@ def compress(
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
-    model: a VAE for the latent codec (`base`, for a single picture `images`), an up-scaler for the layered one. start, end: seconds.
+    model: a VAE for the latent codec (`base`; for a single picture `images`), an up-scaler for the layered one.
+    start, end: seconds.
     tell: called with a sentence about the size and time to expect, before the work starts.
 
     Sound, subtitles, chapters and metadata travel along. Returns what was written: size, quality, frames, bits per

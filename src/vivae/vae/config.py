@@ -36,6 +36,8 @@ class VAEConfig(BaseModel):
     """Residual blocks on each level, finest first."""
     memory_channels: int = Field(48, ge=1, le=512)
     """Channels that the decoder keeps from one step to the next beside its last picture."""
+    still: bool = False
+    """A model of single pictures: every frame of a video is coded as if it were the first."""
     condition_channels: int = Field(0, ge=0, le=768)
     """Channels of an optional packed condition at level 0 (0: the model takes none)."""
     posterior: Literal["uniform", "gaussian"] = "uniform"

@@ -152,15 +152,18 @@ class VideoVAE(nn.Module):
         """Picture (B, P, h, w) in [0, 1] of a latent in quantiser steps, and the state with picture and memory new."""
         z = latent / self.steps(quality)
         picture, memory = self.decoder(z, state.picture, state.memory, quality, condition)
+        if self.config.still:
+            return picture, state
         return picture, state._replace(picture=picture, memory=memory)
 
     def expect(self, state: VAEState, quality: Tensor, condition: Tensor | None = None) -> Tensor:
         """The prior's context of the coming step, for `prior.expect` and `prior.predict`."""
         return self.prior.begin(state.symbols, state.context, quality, condition)
 
-    @staticmethod
-    def remember(state: VAEState, symbols: Tensor, context: Tensor) -> VAEState:
+    def remember(self, state: VAEState, symbols: Tensor, context: Tensor) -> VAEState:
         """The state after a step whose rounded latent was `symbols`."""
+        if self.config.still:
+            return state
         return state._replace(symbols=symbols, context=context)
 
     @staticmethod
@@ -182,7 +185,7 @@ class VideoVAE(nn.Module):
 
 def _not_within(small: VAEConfig, large: VAEConfig) -> list[str]:
     """Names of the settings in which a model is no part of a larger one."""
-    free = {"name", "nested", "groups", "prior_width"}
+    free = {"name", "nested", "groups", "prior_width", "still"}
     grown = {"latent_channels", "widths", "encoder_depths", "decoder_depths", "memory_channels"}
     wrong = []
     for name in VAEConfig.model_fields.keys() - free:
