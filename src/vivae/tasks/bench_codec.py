@@ -31,7 +31,7 @@ from vivae.tasks.bench_speed import memory as memory_of
 from vivae.tasks.bench_speed import memory_table, speed_table
 from vivae.tasks.bench_speed import speed as speed_of
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.zoo import load_enhancer, load_model
 
 VERSION = 1
 """Of the way figures are taken: raise it, and old records are taken again."""
@@ -81,6 +81,7 @@ def bench_codec(
     peer_records = bench.Records(folder, {"frames": frames, "version": VERSION})
     own = {"frames": frames, "version": OWN_VERSION, "model": enhancer.hash, "speed": speed}
     own_records = bench.Records(folder, own)
+    pictures = own | {"model": load_model("images").hash}
     found: dict[str, Record] = {part: {} for part in wanted}
     jobs: list[tuple[str, str, Callable[[], Record]]] = []
     for clip in chosen if "curves" in wanted else ():
@@ -90,7 +91,8 @@ def bench_codec(
         measure = partial(multishot, data, model, speed, threads)
         jobs.append(("multishot", "shots", partial(own_records.get, "multishot", None, measure)))
     for clip in chosen if "images" in wanted else ():
-        take = partial(own_records.get, f"images-{clip.name}", clip.path, partial(_images, clip, frames))
+        records = bench.Records(folder, pictures)
+        take = partial(records.get, f"images-{clip.name}", clip.path, partial(_images, clip, frames))
         jobs.append(("images", clip.name, take))
     for clip in chosen if "roi" in wanted else ():
         if clip.name in bench.DAVIS_CLIPS:
