@@ -34,6 +34,7 @@ from vivae.codec.entropy import (
     check_coder,
     check_prior,
 )
+from vivae.codec.refining import BITS_PER_ERROR, refined
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
 from vivae.vae.model import VideoVAE
@@ -43,9 +44,6 @@ from vivae.vae.zoo import load_model
 
 logger = logging.getLogger(__name__)
 
-BITS_PER_ERROR = 12.0
-"""What a squared quantiser step of error counts for beside bits. A step's own optimum is about 5.5, as the models were
-taught; but what is left out also spoils the prediction of what comes after. Chosen on training clips."""
 GROUP_BYTES = 8192
 """A group is closed once it has as many: its frame of 20 bytes then costs little, and damage costs little video."""
 
@@ -91,7 +89,7 @@ class SymbolStream:
             shift, indices = offset.flatten()[places].numpy(), table.flatten()[places].numpy()
             given = None
             if latent is not None:
-                given = self._chosen(indices, latent.flatten()[places].double().numpy() - shift)
+                given = self._chosen(indices, latent.flatten()[places].double().cpu().numpy() - shift)
             values = coder.code(indices, given)
             known.view(-1)[places] = torch.from_numpy(values + shift).float()
         if not self._still:
@@ -154,10 +152,14 @@ class LatentEncoder:
         model = self._model
         device = self._state.picture.device
         quality = torch.tensor([self._header.quality / QUALITY_UNITS], device=device)
-        latent = model.find_latent(self._layout.pack(frames).to(device), self._state, quality)
+        x = self._layout.pack(frames).to(device)
+        latent = model.find_latent(x, self._state, quality)
         if not torch.isfinite(latent).all():
             raise UnsupportedError(f"model '{model.config.name}' finds no latent for this video: train it on")
         limit = VALUE_LIMIT - SYMBOL_LIMIT
+        latent = latent.clamp(-limit, limit)
+        if model.config.still:
+            latent = refined(model, x, self._state, quality, latent, self._stream.tables, self._stream.step)
         symbols = self._stream.step(writer, latent.clamp(-limit, limit).cpu())
         _, self._state = model.decode(symbols.to(device), self._state, quality)
 
