@@ -376,3 +376,17 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(bikes, tmp_path, na
         enhance(bikes, tmp_path / name, denoise=5, tell=said.append)
     assert not said
     assert (tmp_path / "there.mp4").read_bytes() == b"kept"
+
+
+def test_damage_is_told_once(clean, tmp_path, caplog):
+    """What is wrong with a file is found at every look at it, and said by the work itself."""
+    source = write(tmp_path / "whole.mp4", clean)
+    data = bytearray(source.read_bytes())
+    middle = data.index(b"mdat") + 4
+    length = len(data) - middle
+    data[middle + length // 3 : middle + length // 2] = bytes(length // 2 - length // 3)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data)
+    enhance(broken, tmp_path / "out.y4m", denoise=10)
+    said = [record.message for record in caplog.records if "damaged" in record.message]
+    assert len(said) == 1

@@ -1,6 +1,8 @@
 """What the verbs share: how progress is reported, how quality is scaled, how many frames to expect."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from vivae.errors import InputError
 from vivae.media import VideoInfo
@@ -37,3 +39,14 @@ def expected_frames(info: VideoInfo, start: float | None, end: float | None) -> 
         return info.estimated_frames
     length = min(end or float("inf"), float(info.duration)) - (start or 0.0)
     return max(1, min(info.estimated_frames, round(length * info.fps)))
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """For looks at a video ahead of the work: what is wrong with it or converted is said once, by the work itself."""
+    told = logging.getLogger("vivae.media.reader")
+    before, told.disabled = told.disabled, True
+    try:
+        yield
+    finally:
+        told.disabled = before

@@ -27,7 +27,7 @@ from vivae.media.masks import Mask, masks_for
 from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
-from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.common import Progress, expected_frames, no_progress, unwarned
 from vivae.tasks.restore import (
     AV1,
     BEGINNING,
@@ -123,7 +123,8 @@ def enhance(
     # What is wrong with them is said before the work.
     for _ in itertools.islice(masks() or (), 1):
         pass
-    condition = measure_condition(_samples(src, info, start, end), info)
+    with unwarned():
+        condition = measure_condition(_samples(src, info, start, end), info)
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
     left = left_by(info.codec, _quantiser(src, info))
     plan = _plan(condition, left, denoise, deblock, scale, light, deblur, auto=auto or not asked)
@@ -139,9 +140,12 @@ def enhance(
     )
     if deblock and not plan.deblock:
         tell(
-            f"Traces of {info.codec} stay: coded as finely as this, its own filters leave nothing to remove."
+            f"Traces of {info.codec} stay: as finely as its headers say it is coded, its own filters leave nothing to "
+            "remove."
         )
-    tell(_duration(src, partial(Restorer, plan, family, middle=middle), total, start))
+    with unwarned():
+        expected = _duration(src, partial(Restorer, plan, family, middle=middle), total, start)
+    tell(expected)
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
     picture = Picture(width, height, info.fps * rate, info.color, info.sar)
     target: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from vivae.errors import VivaeError
 from vivae.media import open_video
+from vivae.tasks.common import unwarned
 from vivae.vae.familiar import bits_of_small
 from vivae.vae.model import VideoVAE
 
@@ -25,15 +26,11 @@ def check_familiar(
     known = notes.get("familiar") or _shipped().get(vae.hash or "")
     if not known:
         return None
-    told = logging.getLogger("vivae.media.reader")
-    told.disabled = True  # the verb itself will say what is wrong or converted
     try:
-        with open_video(src, start=start) as reader:
+        with unwarned(), open_video(src, start=start) as reader:
             own = bits_of_small(vae, reader)
     except VivaeError:
         return None
-    finally:
-        told.disabled = False
     kinds = {"still": "looks", "moving": "moves"}
     unlike = [kinds[name] for name, limit in known.items() if getattr(own, name) > limit]
     if not unlike:
