@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vivae.codec.entropy import Integers, Tables
+from vivae.codec.entropy import VALUE_LIMIT, Integers, Tables
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.objective import distortion_of
 
@@ -56,6 +56,7 @@ def refined(
     if x.shape[-1] * x.shape[-2] * 16 > LARGEST:
         return latent
     best, least = latent, float("inf")
+    limit = VALUE_LIMIT // 2
     curvature = 0.0
     for _ in range(LOOKS + 1):
         coder = Unwritten(tables)
@@ -68,7 +69,9 @@ def refined(
         cost = coder.bits + 2 * BITS_PER_ERROR / curvature * error
         if cost < least:
             best, least = latent, cost
-        latent = symbols - slope / curvature
+        latent = (symbols - slope / curvature).clamp(-limit, limit)
+        if not torch.isfinite(latent).all():
+            break
     return best
 
 
