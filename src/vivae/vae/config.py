@@ -1,11 +1,21 @@
 """What a video VAE looks like, as one validated record that travels beside its weights."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 """Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
+
+LATER = {"groups": None, "still": False}
+"""Settings that the first models do not have, as they were."""
 
 
 class VAEConfig(BaseModel):
@@ -66,6 +76,13 @@ class VAEConfig(BaseModel):
                 f"groups must rise and lie between 0 and latent_channels, got {self.groups} of {self.latent_channels}"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without settings that came later, where they are as if they had not: a model that is saved again has the
+        bytes that it had, and the hash by which files name it."""
+        told: dict[str, Any] = usual(self)
+        return {name: value for name, value in told.items() if name not in LATER or value != LATER[name]}
 
     @property
     def picture_channels(self) -> int:
