@@ -5,18 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from tests.codec.test_latent import decoded
 from tests.vae.conftest import SMALL, randomised
 from vivae.codec import latent, refining
-from vivae.codec.container import VvaReader
-from vivae.codec.latent import decode_frames
 from vivae.measure.quality import compare
 from vivae.vae.config import VAEConfig
 from vivae.vae.zoo import load_model, serialise
-
-
-def decoded(path, model):
-    with VvaReader(path) as reader:
-        return list(decode_frames(reader, model))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from vivae.codec.entropy import (
     check_coder,
     check_prior,
 )
-from vivae.codec.refining import BITS_PER_ERROR, refined
+from vivae.codec.refining import BITS_PER_ERROR, Sought, refined
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
 from vivae.vae.model import VideoVAE
@@ -44,6 +44,8 @@ from vivae.vae.zoo import load_model
 
 logger = logging.getLogger(__name__)
 
+LARGEST_VALUE = VALUE_LIMIT - SYMBOL_LIMIT
+"""Of a latent: whatever the prior subtracts from it can be coded."""
 GROUP_BYTES = 8192
 """A group is closed once it has as many: its frame of 20 bytes then costs little, and damage costs little video."""
 
@@ -82,14 +84,15 @@ class SymbolStream:
         Of the whole numbers around a latent, and the likeliest one, the one is coded that is best worth its bits:
         rate-distortion optimised quantisation, symbol by symbol.
         """
+        wanted = (
+            None if latent is None else latent.clamp(-LARGEST_VALUE, LARGEST_VALUE).double().cpu().flatten()
+        )
         context = self._prior.begin(self._symbols, self._context, self._quality)
         known = torch.zeros(1, *self._size)
         for index, places in enumerate(self._places):
             table, offset = self._prior.predict(context, index, known)
             shift, indices = offset.flatten()[places].numpy(), table.flatten()[places].numpy()
-            given = None
-            if latent is not None:
-                given = self._chosen(indices, latent.flatten()[places].double().cpu().numpy() - shift)
+            given = None if wanted is None else self._chosen(indices, wanted[places].numpy() - shift)
             values = coder.code(indices, given)
             known.view(-1)[places] = torch.from_numpy(values + shift).float()
         if not self._still:
@@ -97,6 +100,7 @@ class SymbolStream:
         return known
 
     def _chosen(self, tables: Integers, wanted: NDArray[np.float64]) -> Integers:
+        """What to code for values that are wanted, each with its table."""
         best = np.zeros(len(wanted), np.int64)
         least = self.tables.cost(tables, best) + BITS_PER_ERROR * wanted**2
         below = np.floor(wanted).astype(np.int64)
@@ -156,11 +160,9 @@ class LatentEncoder:
         latent = model.find_latent(x, self._state, quality)
         if not torch.isfinite(latent).all():
             raise UnsupportedError(f"model '{model.config.name}' finds no latent for this video: train it on")
-        limit = VALUE_LIMIT - SYMBOL_LIMIT
-        latent = latent.clamp(-limit, limit)
         if model.config.still:
-            latent = refined(model, x, self._state, quality, latent, self._stream.tables, self._stream.step)
-        symbols = self._stream.step(writer, latent.clamp(-limit, limit).cpu())
+            latent = refined(Sought(model, x, self._state, quality), latent, self._stream)
+        symbols = self._stream.step(writer, latent)
         _, self._state = model.decode(symbols.to(device), self._state, quality)
 
     def _closed(self, pending: "_Pending") -> Group:

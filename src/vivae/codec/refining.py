@@ -9,14 +9,17 @@ know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from vivae.codec.entropy import VALUE_LIMIT, Integers, Tables
+from vivae.codec.entropy import Integers, Tables
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.objective import distortion_of
+
+if TYPE_CHECKING:
+    from vivae.codec.latent import SymbolStream
 
 BITS_PER_ERROR = 12.0
 """What a squared quantiser step of error counts for beside bits. As the models were taught, a step is worth some 5 bits
@@ -40,65 +43,54 @@ class Unwritten:
         return values
 
 
-def refined(
-    model: VideoVAE,
-    x: Tensor,
-    state: VAEState,
-    quality: Tensor,
-    latent: Tensor,
-    tables: Tables,
-    choose: Callable[[Unwritten, Tensor], Tensor],
-) -> Tensor:
-    """A better latent (1, L, rows, columns), in quantiser steps, for a picture x (1, P, h, w) in [0, 1].
+class Sought(NamedTuple):
+    """A picture x (1, P, h, w) in [0, 1] for which symbols are sought, and all that decodes them."""
 
-    choose: the symbols that would be coded for a latent, without coding them; state: before the picture.
-    """
+    model: VideoVAE
+    x: Tensor
+    state: VAEState
+    """Before the picture."""
+    quality: Tensor
+
+    def error(self, symbols: Tensor) -> Tensor:
+        """Of the picture that symbols decode to: a scalar."""
+        picture, _ = self.model.decode(symbols, self.state, self.quality)
+        return distortion_of(picture, self.x, self.model.config.colour, "mse").sum()
+
+    def slope(self, symbols: Tensor) -> tuple[float, Tensor]:
+        """The error, and its gradient in the symbols."""
+        with torch.enable_grad():
+            given = symbols.detach().clone().requires_grad_()
+            error = self.error(given)
+            (slope,) = torch.autograd.grad(error, given)
+        return error.item(), slope
+
+    def curvature(self, symbols: Tensor, error: float, slope: Tensor) -> float:
+        """The error's second derivative along a symbol, the mean over all: from what small random moves add."""
+        random = torch.Generator(device=symbols.device).manual_seed(0)
+        moved = 0.2 * (torch.rand(symbols.shape, generator=random, device=symbols.device) - 0.5)
+        added = self.error(symbols + moved).item() - error - (slope * moved).sum().item()
+        return 2 * added / moved.square().sum().item()
+
+
+def refined(sought: Sought, latent: Tensor, stream: SymbolStream) -> Tensor:
+    """A better latent (1, L, rows, columns), in quantiser steps. stream: where it will be coded."""
+    x = sought.x
     if x.shape[-1] * x.shape[-2] * 16 > LARGEST:
         return latent
     best, least = latent, float("inf")
-    limit = VALUE_LIMIT // 2
     curvature = 0.0
     for _ in range(LOOKS + 1):
-        coder = Unwritten(tables)
-        symbols = choose(coder, latent).to(x.device)
-        error, slope = _error(model, x, state, quality, symbols)
-        if not curvature:
-            curvature = _curvature(model, x, state, quality, symbols, error, slope)
-            if curvature <= 0:
-                break
+        coder = Unwritten(stream.tables)
+        symbols = stream.step(coder, latent).to(x.device)
+        error, slope = sought.slope(symbols)
+        curvature = curvature or sought.curvature(symbols, error, slope)
+        if curvature <= 0:
+            break
         cost = coder.bits + 2 * BITS_PER_ERROR / curvature * error
         if cost < least:
             best, least = latent, cost
-        latent = (symbols - slope / curvature).clamp(-limit, limit)
+        latent = symbols - slope / curvature
         if not torch.isfinite(latent).all():
             break
     return best
-
-
-def _error(
-    model: VideoVAE, x: Tensor, state: VAEState, quality: Tensor, symbols: Tensor
-) -> tuple[float, Tensor]:
-    """The picture's error, and its gradient in the symbols."""
-    with torch.enable_grad():
-        given = symbols.detach().clone().requires_grad_()
-        picture, _ = model.decode(given, state, quality)
-        error = distortion_of(picture, x, model.config.colour, "mse").sum()
-        (slope,) = torch.autograd.grad(error, given)
-    return error.item(), slope
-
-
-def _curvature(
-    model: VideoVAE,
-    x: Tensor,
-    state: VAEState,
-    quality: Tensor,
-    symbols: Tensor,
-    error: float,
-    slope: Tensor,
-) -> float:
-    """The second derivative of the error along a symbol, the mean over all: from what small random moves add."""
-    random = torch.Generator(device=symbols.device).manual_seed(0)
-    moved = 0.2 * (torch.rand(symbols.shape, generator=random, device=symbols.device) - 0.5)
-    picture, _ = model.decode(symbols + moved, state, quality)
-    other = distortion_of(picture, x, model.config.colour, "mse").sum().item()
-    return 2 * (other - error - (slope * moved).sum().item()) / moved.square().sum().item()
