@@ -1,5 +1,6 @@
 """Reading real and awkward files: exact times, upright pictures, conversions told once, damage survived."""
 
+import gc
 import logging
 import re
 import shutil
@@ -389,3 +390,16 @@ def test_closing_early_frees_the_file(bikes):
     assert first.time == 0
     with pytest.raises(StopIteration):
         next(reader)
+
+
+def test_pictures_that_were_read_are_let_go_at_once(bikes):
+    """Without waiting for a collection of garbage, which comes seldom and knows nothing of how large pictures are."""
+    gc.collect()
+    gc.disable()
+    try:
+        with open_video(bikes, end=2) as reader:
+            for _ in reader:
+                pass
+            assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) <= 2
+    finally:
+        gc.enable()

@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
 
 from vivae.media.color import Planes
@@ -33,10 +33,11 @@ class Orientation:
     def of(frame: av.VideoFrame) -> Orientation:
         """From the frame's display matrix: quarter turns and mirrors; anything else is ignored with a warning."""
         try:
-            side_data: Any = frame.side_data  # PyAV's stub declares a mapping with fewer keys than there are
-        except (
-            ValueError
-        ):  # PyAV fails over kinds that it does not know, such as EXIF; then mirrors are not seen
+            # `frame.side_data` would be kept in the frame, and keep the frame: memory that only a collection of garbage
+            # frees, and Python, which counts objects and not bytes, seldom sees a reason for one.
+            side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]  # as the stub has it
+        except ValueError:
+            # PyAV fails over kinds that it does not know, such as EXIF; then mirrors are not seen.
             return _QUARTER_TURNS.get(round(frame.rotation) % 360, Orientation())
         found = [bytes(data) for data in side_data if data.type == Type.DISPLAYMATRIX]
         if not found:
