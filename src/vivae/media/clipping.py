@@ -7,6 +7,7 @@ longer zero: shadows look brighter than they were and highlights darker, and ave
 from functools import lru_cache
 from math import erf, exp, pi, sqrt
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ def unclipped(planes: Planes, noise: float, color: ColorInfo) -> Planes:
     if noise < LEAST:
         return planes
     rgb = yuv_to_rgb(planes, color)
-    right = rgb_to_yuv(_true_values(round(CARE * noise))[rgb], color)
+    right = rgb_to_yuv(np.asarray(cv2.LUT(rgb, _true_values(round(CARE * noise))), np.uint8), color)
     there_and_back = rgb_to_yuv(rgb, color)
     # Only the difference is added, so that what does not change stays as it is, to the code.
     y, u, v = (

@@ -12,8 +12,7 @@ from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
 from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import PLANES, Enhancer, Known
-from vivae.vae.enhancing import Aligned, aligned, as_picture, as_tensor
-from vivae.vae.motion import Motion
+from vivae.vae.enhancing import Aligned, Motions, aligned, as_picture, as_tensor
 
 WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 """Of the planes: PSNR-YUV's."""
@@ -31,7 +30,7 @@ class Rollout(nn.Module):
         self.model = model
         self.steady = steady
         self.precision = precision
-        self.motions: list[Motion] = []
+        self.motions: list[Motions] = []
         """One for each clip of a batch: a search has buffers of its own, and they run side by side."""
 
     def forward(
@@ -42,11 +41,14 @@ class Rollout(nn.Module):
         noise: NDArray[np.float32],
         place: NDArray[np.int64],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
+        """attributes: (B, T, names). noise: (B,). The other shapes are those of a `PairBatch`.
+
+        The last result carries no gradient from one frame to the next.
+        """
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
-        self.motions += [Motion() for _ in range(len(degraded) - len(self.motions))]
+        self.motions += [Motions() for _ in range(len(degraded) - len(self.motions))]
         losses, before, after = [], [], []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
@@ -72,7 +74,7 @@ class Rollout(nn.Module):
             with torch.autocast(
                 device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
             ):
-                residual = self.model(present, past, following, attributes, scene)
+                residual = self.model(present, past, following, attributes[:, index], scene)
             picture = present + residual.float()
             target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
             losses.append(log_error(picture, target))
@@ -113,7 +115,7 @@ class EnhanceLesson:
             drawn.degraded,
             drawn.clean,
             _attributes(self.enhancer, drawn),
-            drawn.known[:, NOISE],
+            drawn.known[:, 0, NOISE],
             drawn.place,
         )
 
@@ -129,7 +131,7 @@ class EnhanceLesson:
                 window.degraded,
                 window.clean,
                 _attributes(model, window),
-                window.known[:, NOISE],
+                window.known[:, 0, NOISE],
                 window.place,
             )
             for window in self.windows
@@ -142,5 +144,6 @@ class EnhanceLesson:
 
 
 def _attributes(model: Enhancer, batch: PairBatch) -> Tensor:
-    rows = [Known(*told).attributes(model.config.attributes) for told in batch.known.tolist()]
+    names = model.config.attributes
+    rows = [[Known(*told).attributes(names) for told in clip] for clip in batch.known.tolist()]
     return torch.tensor(rows, dtype=torch.float32, device=on_device(model))

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vivae.vae.blocks import SLOPE, Down, Up, residual_stack
+from vivae.vae.blocks import SLOPE, Down, Up, convolved, residual_stack
 
 PLANES = (16, 4, 4)
 CHANNELS = sum(PLANES)
@@ -29,7 +29,7 @@ LITTLE = -3.0
 """Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
-Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur"]
+Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "own", "next"]
 
 
 class Known(NamedTuple):
@@ -45,6 +45,10 @@ class Known(NamedTuple):
     """1 where traces of a codec are to be removed, 0.5 where it is one that has removed most of them itself."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur in pixels."""
+    own: float = 0.0
+    """As `crf`, of this very frame, see `vivae.media.quantiser.shown_crfs`; 0 where that is not known."""
+    next: float = 0.0
+    """The same of the frame after it."""
 
     def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
         """As an enhancer is told, in the order of its configuration."""
@@ -54,6 +58,9 @@ class Known(NamedTuple):
             "noise": self.noise / 50,
             "coded": self.coded,
             "blur": self.blur / 2,
+            # What is not known counts as usual.
+            "own": (self.own - self.crf) / 16 if self.own else 0.0,
+            "next": (self.next - self.crf) / 16 if self.next else 0.0,
         }
         return [values[name] for name in names]
 
@@ -170,7 +177,7 @@ class Enhancer(nn.Module):
         fine, coarse = self.config.widths
         if self.config.grid == 2:
             present, last, following = (spread(part) for part in (present, last, following))
-        told = self.gains(attributes)[:, :, None, None]
+        told = self.gains(attributes)
         scale, shift, wide_scale, wide_shift = told[:, : 2 * (fine + coarse)].split(
             (fine, fine, coarse, coarse), 1
         )
@@ -179,19 +186,15 @@ class Enhancer(nn.Module):
         if scene is not None:
             parts += [scene[:, :CHANNELS] - present, scene[:, CHANNELS:]]
         seen = torch.cat(parts, 1)
-        x = F.leaky_relu(self.head(seen) * (1 + scale) + shift, SLOPE)
-        x = self.fine(x)
-        wide = F.leaky_relu(self.down(x) * (1 + wide_scale) + wide_shift, SLOPE)
-        x = x + self.up(self.coarse(wide))
-        x = F.leaky_relu(x, SLOPE)
-        linear = self.direct(seen)
+        x = self.fine(convolved(self.head, seen, gain=scale, shift=shift, active=True))
+        wide = convolved(self.down.project, x, gain=wide_scale, shift=wide_shift, active=True)
+        x = F.leaky_relu(x + self.up(self.coarse(wide)), SLOPE)
+        channels = sum(self.planes)
+        linear = convolved(self.direct, seen, gain=told[:, -channels:] if self.config.blends else None)
+        out = OUTPUT_UNIT * convolved(self.tail, x, plus=linear)
         if self.config.blends:
-            channels = sum(self.planes)
-            out = OUTPUT_UNIT * (self.tail(x) + linear * (1 + told[:, -channels:]))
             of_last, of_following = self.shares(x).sigmoid().split(channels, 1)
             out = out + of_last * (last - present) + of_following * (following - present)
-        else:
-            out = OUTPUT_UNIT * (self.tail(x) + linear)
         return gathered(out) if self.config.grid == 2 else out
 
 

@@ -5,6 +5,8 @@ last result; `restart` forgets it, as at a cut.
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -44,6 +46,13 @@ class Aligned(NamedTuple):
         return self.present, self.last, self.following
 
 
+class Motions:
+    """The searches for where things were and where they will be: each has buffers of its own."""
+
+    def __init__(self) -> None:
+        self.earlier, self.later = Motion(), Motion()
+
+
 class Step(NamedTuple):
     """One frame to enhance. gains: what share of the residual of each plane is added."""
 
@@ -55,7 +64,7 @@ class Step(NamedTuple):
 
 
 def aligned(
-    motion: Motion,
+    motion: Motions,
     present: Packed,
     last: Packed | None,
     before: Packed | None,
@@ -64,18 +73,19 @@ def aligned(
     sharp: bool = False,
     truth: Packed | None = None,
     settle: bool = False,
+    at_once: bool = False,
 ) -> Aligned:
     """Move the last result and the following condition to the present one, along flow between conditions.
 
     before: the condition of the last result. What is None is replaced by the present. noise: see `Known`; the search
     for motion is kept from following it. sharp and settle: see `EnhancerConfig`. truth: what the last
-    result should have been, moved as it is.
+    result should have been, moved as it is. at_once: whether both are moved at the same time.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
     smoothing = LESS_SMOOTHING if settle else SMOOTHING
     here = small_luma(present, noise, smoothing)
 
-    def brought(seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
+    def brought(motion: Motion, seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
         if seen is None:
             return [present for _ in wanted]
         there = small_luma(seen, noise, smoothing)
@@ -89,8 +99,18 @@ def aligned(
 
     wanted = (last,) if truth is None else (last, truth)
     # The last result shows what its condition did, and less of what disturbed it.
-    was, *true = brought(None if last is None else last if settle else before, *wanted)
-    return Aligned(present, was, *brought(following, following), *true)
+    earlier = None if last is None else last if settle else before
+    if at_once:
+        later = _helper().submit(brought, motion.later, following, following)
+        was, *true = brought(motion.earlier, earlier, *wanted)
+        return Aligned(present, was, *later.result(), *true)
+    was, *true = brought(motion.earlier, earlier, *wanted)
+    return Aligned(present, was, *brought(motion.later, following, following), *true)
+
+
+@cache
+def _helper() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="motion")
 
 
 def small_luma(packed: Packed, noise: float = 0.0, smoothing: float = SMOOTHING) -> NDArray[np.uint8]:
@@ -168,7 +188,7 @@ class EnhancerRunner:
     def __init__(self, model: Enhancer, *, views: int = 1) -> None:
         self._model = model
         self._views = VIEWS[:views]
-        self._motion = Motion()
+        self._motions = Motions()
         self._device = next(model.parameters()).device
         self.memory: Memory | None = None
         self._whole_scene: Tensor | None = None
@@ -190,8 +210,9 @@ class EnhancerRunner:
         ahead = None if following is None else evened(pack(following.planes))
         shape = self._model.config
         seen = aligned(
-            self._motion, present, last, before, ahead, step.known.noise, shape.sharp, settle=shape.settled
-        )
+            self._motions, present, last, before, ahead, step.known.noise, shape.sharp, settle=shape.settled,
+            at_once=torch.get_num_threads() > 1,
+        )  # fmt: skip
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen.pictures]
         rows, columns = present.shape[1:]
