@@ -25,8 +25,8 @@ from vivae.codec.container import (
     VvaReader,
     VvaWriter,
 )
+from vivae.codec.fields import WIDEST, Cursor, read_record, write_record
 from vivae.errors import FormatError, InputError, UnsupportedError, VivaeError
-from vivae.media.fields import WIDEST, Cursor, read_record, write_record
 
 numbers = st.integers(1, RATIO_LIMIT)
 ratios = st.builds(Fraction, numbers, numbers)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
+from vivae.codec.bits import BitReader, BitWriter
 from vivae.codec.grain import Grain, GrainMeter, neighbours, with_grain
 from vivae.errors import FormatError, UnsupportedError
 from vivae.media import ColorInfo, open_video
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
-from vivae.media.bits import BitReader, BitWriter
 from vivae.media.frames import Picture
 from vivae.media.resample import Shrinker
 

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vivae.codec.obu import configuration_of, with_metadata
 from vivae.media import ColorInfo, Frame, Picture
 from vivae.media.av1 import Av1Settings, encode_av1
-from vivae.media.obu import configuration_of, with_metadata
 from vivae.media.packets import CodedPacket, open_packet_writer
 
 BROWSER = next(

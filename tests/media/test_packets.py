@@ -9,16 +9,16 @@ import av
 import numpy as np
 import pytest
 
-from vivae.errors import FormatError, InputError, OutputError, UnsupportedError
-from vivae.media import ColorInfo, Picture, open_video, open_writer, probe
-from vivae.media.av1 import Av1Settings, encode_av1
-from vivae.media.color import planes_of
-from vivae.media.obu import (
+from vivae.codec.obu import (
     configuration_of,
     metadata_of,
     with_metadata,
     without_metadata,
 )
+from vivae.errors import FormatError, InputError, OutputError, UnsupportedError
+from vivae.media import ColorInfo, Picture, open_video, open_writer, probe
+from vivae.media.av1 import Av1Settings, encode_av1
+from vivae.media.color import planes_of
 from vivae.media.packets import CodedPacket, decode_packets, open_packet_writer, read_packets
 
 CONTAINERS = (".mp4", ".mkv", ".webm")

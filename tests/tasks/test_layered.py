@@ -15,6 +15,7 @@ import vivae.codec.layered as layered
 from vivae.codec.choose import effort_of
 from vivae.codec.layer import Layer, read_layer, write_layer
 from vivae.codec.layered import packets_of
+from vivae.codec.obu import configuration_of, metadata_of
 from vivae.codec.shot import Base, decode_shot, encode_shot
 from vivae.codec.spool import shots_of
 from vivae.codec.store import ShotStore
@@ -23,7 +24,6 @@ from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedErro
 from vivae.media import Frame, Picture, open_video, open_writer, probe
 from vivae.media.av1 import Av1Settings, eight_bit
 from vivae.media.kept import Kept
-from vivae.media.obu import configuration_of, metadata_of
 from vivae.media.packets import decode_packets, open_packet_writer, read_packets
 from vivae.media.resample import enlarged
 from vivae.tasks.compress import compress, decompress, enhancers

@@ -1,4 +1,4 @@
-"""The .vva file. What is declared here is the format: `vivae.media.fields` writes and reads the declarations.
+"""The .vva file. What is declared here is the format: `vivae.codec.fields` writes and reads the declarations.
 
     SIGNATURE
     chunk HEAD   Header
@@ -26,9 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, BinaryIO, NamedTuple, Self, TypeVar
 
-from vivae.errors import FormatError, InputError, UnsupportedError
-from vivae.media import ColorInfo
-from vivae.media.fields import (
+from vivae.codec.fields import (
     WIDEST,
     Choice,
     Cursor,
@@ -42,6 +40,8 @@ from vivae.media.fields import (
     read_record,
     write_record,
 )
+from vivae.errors import FormatError, InputError, UnsupportedError
+from vivae.media import ColorInfo
 from vivae.media.source import MAX_SIDE
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from vivae.codec.container import QUALITY_UNITS, Group, VvaReader
+from vivae.codec.fields import Cursor, read_record
 from vivae.codec.layer import CRF_UNIT
+from vivae.codec.obu import sequence_header_of
 from vivae.codec.unlayered import layer_of
 from vivae.errors import FormatError
-from vivae.media.fields import Cursor, read_record
-from vivae.media.obu import sequence_header_of
 from vivae.media.packets import read_packets
 
 

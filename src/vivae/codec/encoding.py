@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vivae.codec.container import QUALITY_UNITS, VERSION, Group, Header, VvaWriter
+from vivae.codec.fields import write_record
 from vivae.codec.latent import LatentEncoder
 from vivae.codec.rate import USUAL_SLOPE, Extent, Search, Target
 from vivae.errors import UnsupportedError
 from vivae.media import ColorInfo, Frame, VideoInfo, VideoReader, open_video
 from vivae.media.color import recolor
-from vivae.media.fields import write_record
 from vivae.vae.model import VideoVAE
 
 logger = logging.getLogger(__name__)

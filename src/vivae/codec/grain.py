@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from vivae.codec.bits import BitWriter
+from vivae.codec.fields import Whole
+from vivae.codec.frame_header import INTER, REFERENCES, FrameHeader, HeaderReader, read_sequence
+from vivae.codec.obu import FRAME, FRAME_HEADER, SEQUENCE_HEADER, Obu, obus_of
 from vivae.media import Planes
 from vivae.media.av1 import Unit
-from vivae.media.bits import BitWriter
-from vivae.media.fields import Whole
-from vivae.media.frame_header import INTER, REFERENCES, FrameHeader, HeaderReader, read_sequence
-from vivae.media.obu import FRAME, FRAME_HEADER, SEQUENCE_HEADER, Obu, obus_of
 
 LAG = 2
 """Rows and columns that the filter looks back: enough for grain of a few pixels."""

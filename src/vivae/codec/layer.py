@@ -1,14 +1,14 @@
 """What the key frame of an enhanced shot carries beside its AV1 stream: how to make the pictures better than the base.
 
-A record of a few bytes, as declared here, inside a metadata OBU (see `vivae.media.obu`). A shot without one is plain
+A record of a few bytes, as declared here, inside a metadata OBU (see `vivae.codec.obu`). A shot without one is plain
 AV1 of full size. The enhancement never enters AV1's own prediction: an error in it ends with its frame, or its shot.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from vivae.codec.fields import Choice, Cursor, Prefix, Whole, read_record, write_record
 from vivae.errors import UnsupportedError
-from vivae.media.fields import Choice, Cursor, Prefix, Whole, read_record, write_record
 
 LAYER_VERSION = 1
 GAIN_UNIT = 16

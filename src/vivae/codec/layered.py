@@ -20,6 +20,7 @@ from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
 from vivae.codec.grain import Grain, with_grain
 from vivae.codec.layer import write_layer
+from vivae.codec.obu import configuration_of, with_metadata
 from vivae.codec.plan import ShotProbes, allocated, meter
 from vivae.codec.rate import Extent
 from vivae.codec.shot import Coded
@@ -27,7 +28,6 @@ from vivae.codec.spool import Shot, shots_of
 from vivae.codec.store import ShotStore
 from vivae.media import Frame, Picture, VideoInfo, open_video
 from vivae.media.av1 import Av1Settings, Depth, encode_av1
-from vivae.media.obu import configuration_of, with_metadata
 from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
 from vivae.vae.enhancer import Enhancer
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vivae.codec.layer import Layer, read_layer
+from vivae.codec.obu import metadata_of
 from vivae.codec.shot import step_of
 from vivae.errors import FormatError, InputError
 from vivae.media import Frame, Planes, VideoInfo
 from vivae.media.av1 import eight_bit
-from vivae.media.obu import metadata_of
 from vivae.media.packets import CodedPacket, decode_packets, read_packets
 from vivae.media.resample import enlarged
 from vivae.vae.enhancer import Enhancer

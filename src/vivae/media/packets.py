@@ -65,7 +65,7 @@ def open_packet_writer(
     """A writer of AV1 packets for a `with` block, to .mp4, .mkv or .webm; the other arguments are `open_writer`'s.
 
     picture: the display size, the rate, colour and sample aspect ratio to declare.
-    extradata: the sequence header OBU of the first packet (`vivae.media.obu.configuration_of`).
+    extradata: the sequence header OBU of the first packet (`vivae.codec.obu.configuration_of`).
     Raises InputError, UnsupportedError or OutputError, here or at the start of the block.
     """
     target = Path(path)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from av.video.reformatter import Interpolation
 
+from vivae.codec.quantiser import av1_quantiser
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.clip import Clip, Progress, no_progress
@@ -27,7 +28,6 @@ from vivae.measure.superres import GraphNet, scaled_up
 from vivae.media import Frame, Planes
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import yuv_to_rgb
-from vivae.media.quantiser import av1_quantiser, shown_crfs
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.enhance import VIEWS
@@ -127,16 +127,11 @@ def _hashes(family: Family) -> dict[str, str]:
     return {part: " ".join(family.hashes(plan)[0] for plan in its) for part, its in plans.items()}
 
 
-def restored(
-    frames: Sequence[Frame], plan: Plan, family: Family, crfs: Iterable[float] = ()
-) -> tuple[list[Frame], float]:
-    """What vivae makes of frames of one shot, and the seconds it takes. crfs: of AV1, how coarse each was coded."""
+def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[Frame], float]:
+    """What vivae makes of frames of one shot, and the seconds it takes."""
     started = time.perf_counter()
     marked = ((frame, not index) for index, frame in enumerate(frames))
-    told = {frame.time: crf for frame, crf in zip(frames, crfs, strict=False)}
-    result = [
-        item.frame for item in Restorer(plan, family).run(marked, crf_at=lambda time: told.get(time, 0.0))
-    ]
+    result = [item.frame for item in Restorer(plan, family).run(marked)]
     return result, time.perf_counter() - started
 
 
@@ -206,16 +201,14 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
         source = (frame.planes for frame in clip.frames)
         picture = clip.picture
         quantiser: float | None = None
-        crfs: list[float] = []
         if codec == "av1":
             units = [unit.data for unit in encode_av1(source, picture, Av1Settings(crf), threads=1)]
             decoded, quantiser = decode_av1(units, threads=1), av1_quantiser(units)
-            crfs = list(shown_crfs(units))
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
         left = left_by(codec, quantiser)
-        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf, views=views), family, crfs)
+        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf, views=views), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae import __version__
+from vivae.codec.quantiser import av1_quantiser
 from vivae.codec.spool import with_cuts
 from vivae.errors import FormatError, InputError
 from vivae.measure.condition import Condition, measure_condition
@@ -25,7 +26,6 @@ from vivae.media.kept import Kept, file_mark
 from vivae.media.masks import Mask, masks_for
 from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
-from vivae.media.quantiser import ShownCrfs, av1_quantiser
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress, unwarned
 from vivae.tasks.restore import (
@@ -158,10 +158,8 @@ def enhance(
     resumable = suffix in CONTAINERS and codec in (None, "av1") and preview is None and not info.is_image
 
     def work(skip: int = 0, state: State = BEGINNING) -> Iterator[Restored]:
-        with open_video(src, start=start, end=end) as reader, ShownCrfs(src) as crfs:
-            yield from Restorer(plan, family, state, middle).run(
-                with_cuts(reader), skip // rate, masks(), lambda time: crfs.at(time + reader.start)
-            )
+        with open_video(src, start=start, end=end) as reader:
+            yield from Restorer(plan, family, state, middle).run(with_cuts(reader), skip // rate, masks())
 
     if resumable:
         models += [] if middle is None else [middle.hash]

@@ -4,9 +4,8 @@ A stage is one run of the enhancer: over the source where it is noisy, coded or 
 more pixels are wanted. Light comes last. Cuts restart all of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,6 @@ from vivae.media import Frame, Planes
 from vivae.media.clipping import unclipped
 from vivae.media.light import Light
 from vivae.media.masks import Mask, within
-from vivae.media.quantiser import crf_of
 from vivae.media.resample import enlarged
 from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
@@ -38,6 +36,8 @@ LEFT_ALONE = "vp9"
 COARSE = 172
 """Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
 than it repairs."""
+STEPS_PER_CRF, STEPS_BELOW = 4, 6
+"""Of the median base_q_idx, for each of SVT-AV1's CRF; and how far it lies below so many times the CRF."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ NO_TRACES, BLOCKS = Traces(), Traces(1.0)
 
 
 def left_by(codec: str, quantiser: float | None = None) -> Traces:
-    """What a codec has left. codec: by FFmpeg's name. quantiser: of AV1, see `vivae.media.quantiser`; unknown, it
+    """What a codec has left. codec: by FFmpeg's name. quantiser: of AV1, see `vivae.codec.quantiser`; unknown, it
     counts as fine."""
     if codec == LEFT_ALONE:
         return NO_TRACES
@@ -110,7 +110,7 @@ def left_by(codec: str, quantiser: float | None = None) -> Traces:
         return Traces(coded_by(codec))
     if quantiser is None or quantiser < COARSE:
         return NO_TRACES
-    return Traces(coded_by(codec), crf_of(quantiser))
+    return Traces(coded_by(codec), (quantiser + STEPS_BELOW) / STEPS_PER_CRF)
 
 
 def advised(condition: Condition, left: Traces = BLOCKS) -> Plan:
@@ -173,11 +173,6 @@ class Restored(NamedTuple):
     state: State
 
 
-def unknown(time: Fraction) -> float:
-    """How coarsely the frame at a time was coded, where nothing tells it."""
-    return 0.0
-
-
 class Restorer:
     """A plan carried out along a video. state: of another run, for this one to go on as it.
 
@@ -187,7 +182,7 @@ class Restorer:
     def __init__(
         self, plan: Plan, family: Family, state: State = BEGINNING, middle: MiddleFrame | None = None
     ) -> None:
-        self._plan, self._rate = plan, plan.rate
+        self._rate = plan.rate
         self._shown = state.shown
         self._interpolator = None if middle is None else Interpolator(middle)
         kept = state.memories
@@ -198,27 +193,18 @@ class Restorer:
         ]
 
     def run(
-        self,
-        frames: Iterable[tuple[Frame, bool]],
-        skip: int = 0,
-        masks: Iterable[Mask] | None = None,
-        crf_at: Callable[[Fraction], float] = unknown,
+        self, frames: Iterable[tuple[Frame, bool]], skip: int = 0, masks: Iterable[Mask] | None = None
     ) -> Iterator[Restored]:
         """Frames in order, and whether each begins a shot, to restored ones.
 
         skip: so many first frames were restored by another run, and are only looked at. masks: bool (H, W) of each
-        frame, also of those that are skipped; elsewhere the frame stays as it is, but for its size. crf_at: how
-        coarsely the frame at a time was coded, see `Known.own`; asked in order.
+        frame, also of those that are skipped; elsewhere the frame stays as it is, but for its size.
         """
-        items = (
-            _Item(frame.planes, frame, restart, (), crf_at(frame.time) if self._plan.crf else 0.0)
-            for frame, restart in frames
-        )
         if self._rate == 1:
-            yield from (item for item, _ in self._restored(items, skip, masks))
+            yield from (item for item, _ in self._restored(frames, skip, masks))
             return
         earlier, waiting = self._shown, list[Restored]()
-        for item, restart in self._restored(items, skip, masks):
+        for item, restart in self._restored(frames, skip, masks):
             if restart:
                 yield from self._ended(earlier, waiting)
                 earlier, waiting = None, []
@@ -259,9 +245,10 @@ class Restorer:
             yield Restored(frame, state)
 
     def _restored(
-        self, stream: Iterator["_Item"], skip: int, masks: Iterable[Mask] | None
+        self, frames: Iterable[tuple[Frame, bool]], skip: int, masks: Iterable[Mask] | None
     ) -> Iterator[tuple[Restored, bool]]:
         chosen = repeat(None) if masks is None else iter(masks)
+        stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
         for stage in self._stages:
             stream = stage.run(stream, skip)
         for index, item in enumerate(stream):
@@ -285,8 +272,6 @@ class _Item(NamedTuple):
     source: Frame
     restart: bool
     memories: tuple[Memory, ...]
-    crf: float
-    """`Known.own`."""
 
 
 class _Stage:
@@ -309,15 +294,14 @@ class _Stage:
     def _result(self, index: int, item: _Item, following: _Item | None, skip: int) -> _Item:
         if index < skip:
             return item
-        step = self._step(item, following)
+        step = self._step(item)
         planes = self._runner.run(step, None if following is None else self._step(following))
         assert self._runner.memory is not None
         planes = unclipped(planes, self._known.noise, item.source.color)
         return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
 
-    def _step(self, item: _Item, following: _Item | None = None) -> Step:
-        known = self._known._replace(own=item.crf, next=0.0 if following is None else following.crf)
-        return Step(item.planes, known, restart=item.restart)
+    def _step(self, item: _Item) -> Step:
+        return Step(item.planes, self._known, restart=item.restart)
 
     def _larger(self, planes: Planes) -> Planes:
         if self._times == 1:

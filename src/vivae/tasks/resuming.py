@@ -7,13 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+from vivae.codec.obu import configuration_of
 from vivae.codec.store import described, units_of
 from vivae.media import Picture, Planes
 from vivae.media.atomic import check_target
 from vivae.media.av1 import Av1Settings, Unit, encode_av1
 from vivae.media.color import recolor
 from vivae.media.kept import Kept
-from vivae.media.obu import configuration_of
 from vivae.media.packets import CodedPacket, open_packet_writer
 from vivae.tasks.common import Progress
 from vivae.tasks.restore import BEGINNING, Restored, State

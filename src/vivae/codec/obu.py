@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vivae.codec.bits import BitReader
+from vivae.codec.fields import Cursor, Whole
 from vivae.errors import FormatError, InputError
-from vivae.media.bits import BitReader
-from vivae.media.fields import Cursor, Whole
 
 IDENTIFIER = bytes.fromhex("87016678629547cd8c98fe106fb9db11")
 """What begins the T.35 payloads that are ours."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vivae.codec.bits import BitReader
 from vivae.errors import UnsupportedError
-from vivae.media.bits import BitReader
 
 REFERENCES, REFS_PER_FRAME, NO_PRIMARY = 8, 7, 7
 KEY, INTER, INTRA_ONLY, SWITCH = range(4)
@@ -108,7 +108,7 @@ class FrameHeader:
     end: int
     """Bits of the header."""
     quantiser: int | None = None
-    """base_q_idx, 0 to 255, of a frame that was sent before that frame's; None where that was not read."""
+    """base_q_idx, 0 to 255; None for a frame that was sent before."""
 
 
 @dataclass
@@ -118,20 +118,15 @@ class HeaderReader:
     sequence: Sequence
     _hints: list[int] = field(default_factory=lambda: [0] * REFERENCES)
     _motions: list[GlobalMotion] = field(default_factory=lambda: [_STILL] * REFERENCES)
-    _quantisers: list[int | None] = field(default_factory=lambda: [None] * REFERENCES)
 
     def read(self, body: bytes) -> FrameHeader:
         """The body of a frame or frame header OBU (section 5.9.2). Raises FormatError, UnsupportedError."""
         bits = BitReader(body, "an AV1 frame header")
         if bits.take(1):  # show_existing_frame
-            quantiser = self._quantisers[bits.take(3)]
+            bits.take(3)
             # One that shows a key frame would load its state anew: SVT-AV1 does it for overlays of such frames only.
-            return FrameHeader(INTER, True, True, (), 0, bits.place, quantiser)
-        header = _Frame(self.sequence, self._hints, self._motions, bits).read()
-        for slot in range(REFERENCES):
-            if header.refreshed >> slot & 1:
-                self._quantisers[slot] = header.quantiser
-        return header
+            return FrameHeader(INTER, True, True, (), 0, bits.place)
+        return _Frame(self.sequence, self._hints, self._motions, bits).read()
 
 
 class _Frame:

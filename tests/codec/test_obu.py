@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivae.errors import FormatError, InputError
-from vivae.media import ColorInfo, Picture
-from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
-from vivae.media.obu import (
+from vivae.codec.obu import (
     MAX_PAYLOAD,
     SequenceHeader,
     configuration_of,
@@ -20,6 +17,9 @@ from vivae.media.obu import (
     with_metadata,
     without_metadata,
 )
+from vivae.errors import FormatError, InputError
+from vivae.media import ColorInfo, Picture
+from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 
 
 def encoded(width=64, height=48, depth=8, count=4):
