@@ -7,7 +7,7 @@ import torch
 from vivae.errors import InputError
 from vivae.media import unpack
 from vivae.train.dataset import Passage
-from vivae.train.degrade import PairSampler, make_pairs, through_codec
+from vivae.train.degrade import make_pairs, through_codec
 from vivae.train.disturb import MixedSampler, disturbed, with_noise
 from vivae.train.enhance_lesson import EnhanceLesson, Rollout
 from vivae.train.recipe import DataSettings, DegradeSettings, DisturbSettings, Stage, load_recipe
@@ -85,21 +85,6 @@ def test_batches_do_not_depend_on_the_number_of_processes(passage, tmp_path):
     assert np.array_equal(whole.known, np.concatenate([half.known for half in halves]))
 
 
-def test_pairs_know_how_coarsely_each_frame_was_coded(passage, tmp_path):
-    degrade = DegradeSettings(codecs=("av1",), shrinks=(1,), variants=1, frames=12, preset=12)
-    for _ in range(2):  # coded, then found in the cache
-        (pair,) = make_pairs([passage], degrade, tmp_path)
-        assert pair.crfs.shape == (12,)
-        assert pair.crfs[0] < pair.crfs.max()  # a key frame is finer than what refers to it
-    stage = Stage(batch=2, frames=3)
-    batch = PairSampler([pair], DataSettings(crop=32), stage, seed=0, rank=0, world=1)(0)
-    told = [[Known(*frame) for frame in clip] for clip in batch.known]
-    assert {frame.crf for clip in told for frame in clip} == {np.float32(pair.known.crf)}
-    for clip in told:
-        assert [frame.next for frame in clip[:-1]] == [frame.own for frame in clip[1:]]
-    assert {frame.own for clip in told for frame in clip} <= set(pair.crfs.tolist())
-
-
 def test_a_lesson_of_mixed_crops_has_a_gradient(passage, tmp_path):
     sampler = MixedSampler(
         [passage],
@@ -140,7 +125,7 @@ def test_steadiness_counts_how_an_error_changes():
 
     def loss(degraded, weight):
         rollout = Rollout(Enhancer(TINY.model_copy(update={"blends": False})), None, weight)
-        told = torch.zeros(1, 4, len(TINY.attributes))
+        told = torch.zeros(1, len(TINY.attributes))
         no_noise, place = np.zeros(1, np.float32), np.zeros((1, 2), np.int64)
         return rollout(degraded[None], still[None, :4], told, no_noise, place)[0].item()
 

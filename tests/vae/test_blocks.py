@@ -13,13 +13,14 @@ def layer_and_input(batch=1, stride=1):
     return layer.requires_grad_(False), torch.randn(batch, 6, 10, 14)
 
 
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("told", [{}, {"active": True}, {"gain": 8, "shift": 8, "active": True}, {"gain": 8}])
-def test_in_one_pass_it_is_the_same(batch, told):
+def test_in_one_pass_it_is_the_same(batch, told, without_gradients):
     layer, x = layer_and_input(batch)
     told = {key: torch.randn(batch, value) if value is not True else True for key, value in told.items()}
     apart = convolved(layer, x, **told)
-    with torch.inference_mode():
+    with without_gradients():
         assert torch.allclose(convolved(layer, x, **told), apart, atol=1e-5)
 
 

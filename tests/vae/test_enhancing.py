@@ -100,14 +100,6 @@ def test_beginning_with_another_keeps_what_both_are_told(enhancer):
     assert same(list(enhanced(other.eval(), given)), list(enhanced(enhancer, given)))
 
 
-def test_what_is_not_known_of_a_frame_counts_as_usual():
-    usual, unknown = Known(crf=50, own=50, next=50), Known(crf=50)
-    assert usual.attributes(("own", "next")) == unknown.attributes(("own", "next"))
-    finer = Known(crf=50, own=30, next=55).attributes(("quantiser", "own", "next"))
-    assert finer[0] == unknown.attributes(("quantiser",))[0]
-    assert finer[1] < 0 < finer[2]
-
-
 def test_both_motions_are_found_as_well_at_once():
     present, last, following = (pack(step.planes) for step in steps(3, 48, 72))
     one, both = (

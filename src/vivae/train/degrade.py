@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from vivae.media import ColorInfo, Picture, Planes, atomic_path, pack, unpack
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import planes_of, video_frame
-from vivae.media.quantiser import shown_crfs
 from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.train.dataset import Passage
 from vivae.train.recipe import CodedBy, DataSettings, DegradeSettings, Stage
@@ -48,8 +47,6 @@ class Pair:
     clean: Passage
     degraded: Passage
     known: Known
-    crfs: NDArray[np.float32] | None = None
-    """(frames,): of AV1, `Known.own` of each."""
 
     def __len__(self) -> int:
         return len(self.degraded)
@@ -61,7 +58,7 @@ class PairBatch(NamedTuple):
     degraded: NDArray[np.uint8]
     clean: NDArray[np.uint8]
     known: NDArray[np.float32]
-    """(B, T, 7): a `Known` for each clean frame."""
+    """(B, 5): a `Known` for each."""
     place: NDArray[np.int64]
     """(B, 2) packed row and column of the crop."""
 
@@ -102,36 +99,25 @@ def _pair(
     count = len(clean)
     what = (clean.array.name, clean.first, count, shrink, codec, quality, settings.preset)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
-    told = path.with_suffix(".crfs")
     shape = (count, *clean.shape[1:])
-    crfs: list[float] = []
-    there = path.is_file() and path.stat().st_size == int(np.prod(shape))
-    if not there or (codec == "av1" and not told.is_file()):
+    if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
-            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset, crfs):
+            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset):
                 file.write(pack(planes).tobytes())
-        if codec == "av1":
-            with atomic_path(told, force=True) as beside:
-                Path(beside).write_bytes(np.array(crfs, np.float32).tobytes())
-    degraded = Passage(path, shape, 0, count, clean.clip)
-    if codec != "av1":
-        return Pair(clean, degraded, Known(shrink=shrink, coded=coded_by(codec)))
-    known = Known(crf=quality, shrink=shrink, coded=coded_by(codec))
-    return Pair(clean, degraded, known, np.frombuffer(told.read_bytes(), np.float32))
+    known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=coded_by(codec))
+    return Pair(clean, Passage(path, shape, 0, count, clean.clip), known)
 
 
 def _degraded(
-    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int, crfs: list[float]
+    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int
 ) -> Iterator[Planes]:
-    """crfs: what AV1 tells of each frame is added."""
     height, width = frames.shape[2] * 4, frames.shape[3] * 4
     columns, rows = base_size(width, height, shrink)
     shrinker = Shrinker(columns, rows)
     small = (shrinker(unpack(frame, height, width)) for frame in frames)
     if codec == "av1":
         picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
-        decoded, told = through_av1(small, picture, quality, preset)
-        crfs += told
+        decoded = through_av1(small, picture, quality, preset)
     else:
         decoded = through_codec(small, columns, rows, codec, quality)
     for planes in decoded:
@@ -143,12 +129,10 @@ def coded_by(codec: str) -> float:
     return 0.5 if codec in FILTERED else 1.0
 
 
-def through_av1(
-    frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6
-) -> tuple[Iterator[Planes], list[float]]:
-    """Coded by SVT-AV1 as one group and decoded again; and `shown_crfs`."""
-    units = [unit.data for unit in encode_av1(frames, picture, Av1Settings(crf, preset), threads=1)]
-    return decode_av1(units, threads=1), list(shown_crfs(units))
+def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6) -> Iterator[Planes]:
+    """Coded by SVT-AV1 as one group and decoded again."""
+    coded = encode_av1(frames, picture, Av1Settings(crf, preset), threads=1)
+    return decode_av1((unit.data for unit in coded), threads=1)
 
 
 def through_codec(
@@ -226,18 +210,9 @@ def cropped(pair: Pair, first: int, count: int, top: int, left: int, side: int) 
     return PairBatch(
         np.asarray(pair.degraded.frames[first : first + count + 1, :, *area])[None],
         np.asarray(pair.clean.frames[first : first + count, :, *area])[None],
-        each(pair.known, count, None if pair.crfs is None else pair.crfs[first : first + count + 1]),
+        np.array([pair.known], np.float32),
         np.array([[top, left]]),
     )
-
-
-def each(known: Known, count: int, crfs: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-    """(1, count, 7): a `Known` for each frame. crfs: (count + 1,) of those and the one to come."""
-    rows = [
-        known if crfs is None else known._replace(own=float(crfs[at]), next=float(crfs[at + 1]))
-        for at in range(count)
-    ]
-    return np.array([rows], np.float32)
 
 
 def joined(batches: Sequence[PairBatch]) -> PairBatch:

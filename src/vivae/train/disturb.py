@@ -14,7 +14,7 @@ from vivae.media import ColorInfo, Planes, pack, unpack
 from vivae.media.color import rgb_to_yuv, yuv_to_rgb
 from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.train.dataset import Passage, check_usable
-from vivae.train.degrade import Pair, PairBatch, each, joined, pair_crop
+from vivae.train.degrade import Pair, PairBatch, joined, pair_crop
 from vivae.train.recipe import DataSettings, DisturbSettings, Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
 from vivae.train.side_by_side import side_by_side
@@ -142,7 +142,7 @@ class MixedSampler:
             clean = clean[::-1]
         degraded, known = disturbed(np.ascontiguousarray(clean), self.settings, kind, rng)
         return PairBatch(
-            degraded[None], clean[None, :-1], each(known, len(clean) - 1), np.array([[top, left]])
+            degraded[None], clean[None, :-1], np.array([known], np.float32), np.array([[top, left]])
         )
 
 

@@ -41,10 +41,7 @@ class Rollout(nn.Module):
         noise: NDArray[np.float32],
         place: NDArray[np.int64],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """attributes: (B, T, names). noise: (B,). The other shapes are those of a `PairBatch`.
-
-        The last result carries no gradient from one frame to the next.
-        """
+        """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
@@ -74,7 +71,7 @@ class Rollout(nn.Module):
             with torch.autocast(
                 device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
             ):
-                residual = self.model(present, past, following, attributes[:, index], scene)
+                residual = self.model(present, past, following, attributes, scene)
             picture = present + residual.float()
             target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
             losses.append(log_error(picture, target))
@@ -115,7 +112,7 @@ class EnhanceLesson:
             drawn.degraded,
             drawn.clean,
             _attributes(self.enhancer, drawn),
-            drawn.known[:, 0, NOISE],
+            drawn.known[:, NOISE],
             drawn.place,
         )
 
@@ -131,7 +128,7 @@ class EnhanceLesson:
                 window.degraded,
                 window.clean,
                 _attributes(model, window),
-                window.known[:, 0, NOISE],
+                window.known[:, NOISE],
                 window.place,
             )
             for window in self.windows
@@ -144,6 +141,5 @@ class EnhanceLesson:
 
 
 def _attributes(model: Enhancer, batch: PairBatch) -> Tensor:
-    names = model.config.attributes
-    rows = [[Known(*told).attributes(names) for told in clip] for clip in batch.known.tolist()]
+    rows = [Known(*told).attributes(model.config.attributes) for told in batch.known.tolist()]
     return torch.tensor(rows, dtype=torch.float32, device=on_device(model))

@@ -25,8 +25,8 @@ def convolved(
     """A convolution (B, C, h, w), times 1 + `gain`, and `shift` added, both (B, C); `plus` (B, C, h, w) added to that;
     or a leaky ReLU of it, where it is to be `active`.
 
-    In inference on a CPU, pictures are longer on their way to memory and back than in a small convolution: there all
-    of it is done in one pass, by oneDNN, which changes results by what rounding does.
+    Without gradients, on a CPU, pictures are longer on their way to memory and back than in a small convolution: there
+    all of it is done in one pass, by oneDNN, which changes results by what rounding does.
     """
     if _in_one_pass(x) and (gain is None or len(x) == 1):
         weight, bias = layer.weight, layer.bias
@@ -54,7 +54,8 @@ def convolved(
 
 def _in_one_pass(x: Tensor) -> bool:
     return (
-        torch.is_inference_mode_enabled()
+        not torch.is_grad_enabled()
+        and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")

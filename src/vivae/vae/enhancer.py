@@ -29,7 +29,7 @@ LITTLE = -3.0
 """Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
-Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "own", "next"]
+Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur"]
 
 
 class Known(NamedTuple):
@@ -45,10 +45,6 @@ class Known(NamedTuple):
     """1 where traces of a codec are to be removed, 0.5 where it is one that has removed most of them itself."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur in pixels."""
-    own: float = 0.0
-    """As `crf`, of this very frame, see `vivae.media.quantiser.shown_crfs`; 0 where that is not known."""
-    next: float = 0.0
-    """The same of the frame after it."""
 
     def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
         """As an enhancer is told, in the order of its configuration."""
@@ -58,9 +54,6 @@ class Known(NamedTuple):
             "noise": self.noise / 50,
             "coded": self.coded,
             "blur": self.blur / 2,
-            # What is not known counts as usual.
-            "own": (self.own - self.crf) / 16 if self.own else 0.0,
-            "next": (self.next - self.crf) / 16 if self.next else 0.0,
         }
         return [values[name] for name in names]
 
