@@ -28,6 +28,7 @@ def convolved(
     Without gradients, on a CPU, pictures are longer on their way to memory and back than in a small convolution: there
     all of it is done in one pass, by oneDNN, which changes results by what rounding does.
     """
+    assert plus is None or not active
     if _in_one_pass(x) and (gain is None or len(x) == 1):
         weight, bias = layer.weight, layer.bias
         if gain is not None:
