@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.vae.conftest import SMALL, randomised
-from vivae.codec import latent
+from vivae.codec import latent, symbols
 from vivae.codec.container import QUALITY_UNITS, VvaReader
 from vivae.codec.latent import LatentDecoder, decode_frames, model_of, symbols_digest
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
@@ -99,8 +99,8 @@ def test_symbols_are_worth_their_bits(write_file, clip):
             level = torch.tensor([quality])
             rounded = base.quantise(step.latent, level)
             error, usual = ((whole - step.latent).square().sum().item() for whole in (step.symbols, rounded))
-            chosen += step.bits.sum().item() + latent.BITS_PER_ERROR * error
-            plain += step.rounded_bits.sum().item() + latent.BITS_PER_ERROR * usual
+            chosen += step.bits.sum().item() + symbols.BITS_PER_ERROR * error
+            plain += step.rounded_bits.sum().item() + symbols.BITS_PER_ERROR * usual
         assert chosen < plain
 
 

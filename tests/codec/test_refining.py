@@ -7,7 +7,7 @@ import pytest
 
 from tests.codec.test_latent import decoded
 from tests.vae.conftest import SMALL, randomised
-from vivae.codec import latent, refining
+from vivae.codec import refining, symbols
 from vivae.measure.quality import compare
 from vivae.vae.config import VAEConfig
 from vivae.vae.zoo import load_model, serialise
@@ -60,6 +60,6 @@ def test_every_frame_of_a_still_model_stands_alone(write_file, clip, still_model
 def test_zero_is_a_choice(write_file, clip, still_model, monkeypatch):
     """Where errors cost nothing, nothing but the likeliest symbols is coded."""
     usual = write_file(clip[1][:1], vae=still_model)[1]
-    monkeypatch.setattr(latent, "BITS_PER_ERROR", 0.0)
+    monkeypatch.setattr(symbols, "BITS_PER_ERROR", 0.0)
     monkeypatch.setattr(refining, "LOOKS", 0)
     assert write_file(clip[1][:1], vae=still_model)[1] < usual

@@ -229,7 +229,10 @@ def _new_vae(recipe: Recipe) -> VideoVAE:
     if recipe.start_from is None:
         return model
     start = load_model(recipe.start_from)
-    if start.config.model_copy(update={"name": model.config.name}) == model.config:
+    if (
+        start.config.model_copy(update={"name": model.config.name, "motion": model.config.motion})
+        == model.config
+    ):
         model.load_state_dict(start.state_dict())
         return model
     try:

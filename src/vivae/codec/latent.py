@@ -1,7 +1,8 @@
 """The pure VAE codec: frames to groups of range-coded symbols, and back.
 
 Every key frame starts from nothing. The prior of each later step is conditioned on the symbols before it, and the
-pictures on the decoder's own last picture and memory; pictures, which are floating point, never touch the symbols.
+pictures on the decoder's own last picture and memory, moved along a coded motion field where the model asks for it;
+pictures, which are floating point, never touch the symbols.
 One `SymbolStream` serves both directions, so they cannot drift apart.
 
 Memory does not grow with length: a group is written when it is large enough, and one step is decoded at a time.
@@ -12,7 +13,6 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,91 +24,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vivae.codec.container import MAX_GROUP, QUALITY_UNITS, Group, Header, Span, VvaReader
-from vivae.codec.entropy import (
-    VALUE_LIMIT,
-    Coder,
-    Integers,
-    SymbolReader,
-    SymbolWriter,
-    Tables,
-    check_coder,
-    check_prior,
-)
-from vivae.codec.refining import BITS_PER_ERROR, Sought, refined
+from vivae.codec.entropy import SymbolReader, SymbolWriter
+from vivae.codec.refining import Sought, refined
+from vivae.codec.symbols import Preface, SymbolStream
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
+from vivae.vae.compensation import KEY_FINER, MotionSearch, as_tensor, compensated, luma_of
 from vivae.vae.model import VideoVAE
-from vivae.vae.prior import SYMBOL_LIMIT
 from vivae.vae.stream import Layout, StreamDecoder, grouped
 from vivae.vae.zoo import load_model
 
 logger = logging.getLogger(__name__)
 
-LARGEST_VALUE = VALUE_LIMIT - SYMBOL_LIMIT
-"""Of a latent: whatever the prior subtracts from it can be coded."""
 GROUP_BYTES = 8192
 """A group is closed once it has as many: its frame of 20 bytes then costs little, and damage costs little video."""
-
-
-class SymbolStream:
-    """The entropy path of one stream, in either direction: integer arithmetic, always on the CPU.
-
-    Raises UnsupportedError where this machine does not compute the prior or the range code exactly.
-    """
-
-    def __init__(self, model: VideoVAE, layout: Layout, quality: int):
-        cpu = model.tables.device.type == "cpu"
-        self._prior = model.prior if cpu else deepcopy(model.prior).cpu()
-        self._size = layout.latent_size
-        self._still = model.config.still
-        rows, columns = self._size[1:]
-        check_coder()
-        check_prior(self._prior, rows, columns)
-        self.tables = Tables(model.tables.cpu().numpy())
-        self._quality = torch.tensor([quality / QUALITY_UNITS])
-        masks = (self._prior.mask(index, rows, columns) for index in range(self._prior.passes))
-        # Positions are gathered several times faster than masks are applied.
-        self._places = [mask.flatten().nonzero()[:, 0] for mask in masks]
-        start = model.initial_state(1, *layout.packed_size)
-        self._start = start.symbols.cpu(), start.context.cpu()
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all symbols: the next step is a key."""
-        self._symbols, self._context = self._start
-
-    @torch.no_grad()
-    def step(self, coder: Coder, latent: Tensor | None = None) -> Tensor:
-        """Code one step's latent (1, L, rows, columns), or with None read it. Returns the symbols, whole numbers.
-
-        Of the whole numbers around a latent, and the likeliest one, the one is coded that is best worth its bits:
-        rate-distortion optimised quantisation, symbol by symbol.
-        """
-        wanted = (
-            None if latent is None else latent.clamp(-LARGEST_VALUE, LARGEST_VALUE).double().cpu().flatten()
-        )
-        context = self._prior.begin(self._symbols, self._context, self._quality)
-        known = torch.zeros(1, *self._size)
-        for index, places in enumerate(self._places):
-            table, offset = self._prior.predict(context, index, known)
-            shift, indices = offset.flatten()[places].numpy(), table.flatten()[places].numpy()
-            given = None if wanted is None else self._chosen(indices, wanted[places].numpy() - shift)
-            values = coder.code(indices, given)
-            known.view(-1)[places] = torch.from_numpy(values + shift).float()
-        if not self._still:
-            self._symbols, self._context = known, context
-        return known
-
-    def _chosen(self, tables: Integers, wanted: NDArray[np.float64]) -> Integers:
-        """What to code for values that are wanted, each with its table."""
-        best = np.zeros(len(wanted), np.int64)
-        least = self.tables.cost(tables, best) + BITS_PER_ERROR * wanted**2
-        below = np.floor(wanted).astype(np.int64)
-        for candidate in (below, below + 1):
-            cost = self.tables.cost(tables, candidate) + BITS_PER_ERROR * (candidate - wanted) ** 2
-            best = np.where(cost < least, candidate, best)
-            least = np.minimum(cost, least)
-        return best
 
 
 class LatentEncoder:
@@ -123,6 +52,7 @@ class LatentEncoder:
         self._layout = Layout(model.config, header.height, header.width)
         self._stream = SymbolStream(model, self._layout, header.quality)
         self._steps = max(1, key_interval // model.config.temporal_stride)
+        self._search = MotionSearch(model.config.stride) if model.config.motion else None
         self.bits = 0.0
 
     def groups(self, frames: Iterable[Frame]) -> Iterator[Group]:
@@ -149,14 +79,18 @@ class LatentEncoder:
 
     def _restart(self) -> None:
         self._state = self._model.initial_state(1, *self._layout.packed_size)
+        self._field: NDArray[np.int32] | None = None
+        self._key = True
         self._stream.restart()
 
     @torch.no_grad()
     def _push(self, frames: list[Frame], writer: SymbolWriter) -> None:
         model = self._model
         device = self._state.picture.device
-        quality = torch.tensor([self._header.quality / QUALITY_UNITS], device=device)
         x = self._layout.pack(frames).to(device)
+        if self._search is not None:
+            self._compensate(self._search, x, writer)
+        quality = torch.tensor([self._stream.units / QUALITY_UNITS], device=device)
         latent = model.find_latent(x, self._state, quality)
         if not torch.isfinite(latent).all():
             raise UnsupportedError(f"model '{model.config.name}' finds no latent for this video: train it on")
@@ -164,6 +98,17 @@ class LatentEncoder:
             latent = refined(Sought(model, x, self._state, quality), latent, self._stream)
         symbols = self._stream.step(writer, latent)
         _, self._state = model.decode(symbols.to(device), self._state, quality)
+
+    def _compensate(self, search: MotionSearch, x: Tensor, writer: SymbolWriter) -> None:
+        """Find and code how a picture moved, and move what is known."""
+        if self._key:
+            self._key = False
+            self._stream.preface(writer, Preface(round(255 * KEY_FINER), None))
+            return
+        here, last = (luma_of(picture, self._model.config)[0] for picture in (x, self._state.picture))
+        self._field = search.field(here, last, self._header.quality / QUALITY_UNITS, self._field)
+        self._stream.preface(writer, Preface(0, self._field))
+        self._state = compensated(self._state, as_tensor(self._field, x.device), self._model.config)
 
     def _closed(self, pending: "_Pending") -> Group:
         self.bits += pending.writer.bits
@@ -196,6 +141,10 @@ class Step(NamedTuple):
 
     symbols: Tensor
     """Whole numbers (1, L, rows, columns)."""
+    units: int
+    """The step's quality, in the units of a file."""
+    field: NDArray[np.int32] | None
+    """How the picture moved, where the model compensates motion and this is no key."""
     key: bool
     first: int
     """Number of the first frame."""
@@ -225,7 +174,9 @@ class LatentDecoder:
             for at in range(0, len(ticks), size):
                 part = tuple(ticks[at : at + size])
                 key = bool(group.key) and at == 0
-                yield Step(self._stream.step(reader), key, group.first + at, tick, part)
+                field = self._stream.preface(reader).field
+                symbols = self._stream.step(reader)
+                yield Step(symbols, self._stream.units, field, key, group.first + at, tick, part)
                 tick += sum(part)
             reader.finish()
 
@@ -235,10 +186,12 @@ class LatentDecoder:
         decoder: StreamDecoder | None = None
         for step in self.steps(groups):
             if decoder is None or step.key:
-                quality = header.quality / QUALITY_UNITS
-                decoder = StreamDecoder(self._model, header.height, header.width, quality=quality)
+                decoder = StreamDecoder(self._model, header.height, header.width)
             tick = step.start
-            for planes, ticks in zip(decoder.push(step.symbols[0], len(step.ticks)), step.ticks, strict=True):
+            shown = decoder.push(
+                step.symbols[0], len(step.ticks), quality=step.units / QUALITY_UNITS, field=step.field
+            )
+            for planes, ticks in zip(shown, step.ticks, strict=True):
                 time = header.origin + tick * header.time_base
                 yield Frame(*planes, time, ticks * header.time_base, header.color)
                 tick += ticks

@@ -7,23 +7,16 @@ of Campos et al., "Content adaptive optimization for neural image compression", 
 know.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vivae.codec.entropy import Integers, Tables
+from vivae.codec.symbols import BITS_PER_ERROR, SymbolStream
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.objective import distortion_of
 
-if TYPE_CHECKING:
-    from vivae.codec.latent import SymbolStream
-
-BITS_PER_ERROR = 12.0
-"""What a squared quantiser step of error counts for beside bits. As the models were taught, a step is worth some 5 bits
-(`base`) or 11 (`images`); but what is left out also spoils the prediction of what follows. Chosen on training clips."""
 LOOKS = 3
 """Times that symbols are chosen anew; a fourth changes next to nothing."""
 LARGEST = 4_000_000

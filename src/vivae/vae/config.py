@@ -14,7 +14,7 @@ from pydantic import (
 PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 """Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
 
-LATER = {"groups": None, "still": False}
+LATER = {"groups": None, "still": False, "motion": False}
 """Settings that the first models do not have, as they were."""
 
 
@@ -48,6 +48,8 @@ class VAEConfig(BaseModel):
     """Channels that the decoder keeps from one step to the next beside its last picture."""
     still: bool = False
     """A model of single pictures: every frame of a video is coded as if it were the first."""
+    motion: bool = False
+    """Whether the latent codec moves what the model knows of the last step to where things are in this one."""
     condition_channels: int = Field(0, ge=0, le=768)
     """Channels of an optional packed condition at level 0 (0: the model takes none)."""
     posterior: Literal["uniform", "gaussian"] = "uniform"
@@ -67,6 +69,10 @@ class VAEConfig(BaseModel):
                 )
         if min(self.widths) < 4 or max(self.widths) > 2048:
             raise ValueError(f"widths must lie between 4 and 2048, got {self.widths}")
+        if self.motion and (self.still or self.temporal_stride > 1):
+            raise ValueError(
+                "motion is compensated from frame to frame: still must be false and temporal_stride 1"
+            )
         if not _rises(self.nested, self.latent_channels):
             raise ValueError(
                 f"nested must rise and lie between 0 and latent_channels, got {self.nested} of {self.latent_channels}"

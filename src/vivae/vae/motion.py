@@ -66,9 +66,9 @@ def moved(planes: Planes, flow: NDArray[np.float32], sharp: bool = False) -> Pla
     maps = absolute_places(flow, y.shape[1], y.shape[0])
     chroma_maps = absolute_places(flow, u.shape[1], u.shape[0])
     return (
-        _fetched(y, maps, sharp),
-        _fetched(u, chroma_maps, sharp),
-        _fetched(v, chroma_maps, sharp),
+        fetched(y, maps, sharp),
+        fetched(u, chroma_maps, sharp),
+        fetched(v, chroma_maps, sharp),
     )
 
 
@@ -83,7 +83,8 @@ def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArr
     return places
 
 
-def _fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
+def fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
+    """What lies at absolute places (H, W, 2) of a plane; edges are repeated."""
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     # Both coordinates are in one map: OpenCV takes None for the other, its stubs do not.
     seen = cv2.remap(plane, places, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
@@ -112,7 +113,7 @@ def _error_along(
     here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     height, width = here.shape
-    return _error(here, _fetched(there, absolute_places(flow, width, height), sharp=False))
+    return _error(here, fetched(there, absolute_places(flow, width, height), sharp=False))
 
 
 def _error(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vivae.media import Frame, Planes, pack, unpack
+from vivae.vae.compensation import as_tensor, compensated
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.prior import bits_of
@@ -139,10 +140,23 @@ class StreamDecoder:
         self.state = model.initial_state(1, *self.layout.packed_size)
 
     @torch.no_grad()
-    def push(self, latent: Tensor, count: int = 1) -> list[Planes]:
-        """The first `count` frames that a latent (L, rows, columns), in quantiser steps, stands for."""
+    def push(
+        self,
+        latent: Tensor,
+        count: int = 1,
+        *,
+        quality: float | None = None,
+        field: NDArray[np.int32] | None = None,
+    ) -> list[Planes]:
+        """The first `count` frames that a latent (L, rows, columns), in quantiser steps, stands for.
+
+        quality: of this step, where it is not the stream's. field: how the picture moved, see `vivae.vae.compensation`.
+        """
         latent = latent.to(self.quality.device).float()[None]
-        picture, self.state = self.model.decode(latent, self.state, self.quality)
+        at = self.quality if quality is None else torch.tensor([quality], device=latent.device)
+        if field is not None:
+            self.state = compensated(self.state, as_tensor(field, latent.device), self.model.config)
+        picture, self.state = self.model.decode(latent, self.state, at)
         return self.layout.unpack(picture, count)
 
 

@@ -1,0 +1,147 @@
+"""Motion compensation: what is known of the last step, carried to where things are in this one.
+
+A motion field holds one vector for each latent position: how far right and down what is seen there lay in the last
+picture, in whole quarters of a pixel. Between the middles of the positions it is interpolated linearly (control grid
+interpolation, Sullivan and Baker, ICASSP 1991), so nothing tears at their edges. The last picture is fetched along it
+by bicubic filters, the decoder's memory by bilinear ones; the prior stays where it is.
+
+Fields are whole numbers, and a file carries them: only pictures depend on how a machine interpolates.
+"""
+
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from vivae.vae.config import PLANES, VAEConfig
+from vivae.vae.model import VAEState
+from vivae.vae.motion import Motion, absolute_places, fetched
+
+I = TypeVar("I", np.int32, np.int64)
+
+PARTS = 4
+"""Parts of a pixel that vectors count."""
+FARTHEST = 1023
+"""Vectors reach so many parts each way, at most."""
+SWEEPS = 2
+"""Times that each position tries the motions around it."""
+KEY_FINER = 0.15
+"""How much higher than asked the quality of a key is, on the scale of 0 to 1: what follows is fetched from it."""
+SPREAD = 0.35
+"""Of the samples of a position, the share that costs bits as if each were coded for itself."""
+WORTH = 4.0
+"""Bits that its first motion must save at a position and the eight around it, on average; else it stands still."""
+DIFFERENT = 2.0
+"""Bits that a component costs for being another than what surrounds it, beside those of how far it is off."""
+
+
+def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
+    """The state with picture and memory moved. field: (B, 2, H/stride, W/stride), in parts of a pixel."""
+    pixels = field.float() / PARTS
+    planes, start = [], 0
+    for size in PLANES[config.colour] * config.temporal_stride:
+        fold = round(size**0.5)
+        plane = F.pixel_shuffle(state.picture[:, start : start + size], fold)
+        planes.append(F.pixel_unshuffle(_fetched(plane, pixels, config.stride, "bicubic"), fold))
+        start += size
+    memory = _fetched(state.memory, pixels, config.stride, "bilinear")
+    return state._replace(picture=torch.cat(planes, 1).clamp(0, 1), memory=memory)
+
+
+def _fetched(plane: Tensor, pixels: Tensor, stride: int, method: str) -> Tensor:
+    """A plane (B, C, h, w) of any size along vectors (B, 2, rows, columns) in pixels of the frame."""
+    height, width = plane.shape[-2:]
+    scale = pixels.shape[-1] * stride / width
+    moved = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False) / scale
+    across = (torch.arange(width, device=plane.device) + moved[:, 0]) * 2 + 1
+    down = (torch.arange(height, device=plane.device)[:, None] + moved[:, 1]) * 2 + 1
+    places = torch.stack([across / width - 1, down / height - 1], -1)
+    return F.grid_sample(plane.float(), places, mode=method, padding_mode="border", align_corners=False)
+
+
+def as_tensor(field: NDArray[np.int32], device: torch.device) -> Tensor:
+    """One field (rows, columns, 2) as (1, 2, rows, columns)."""
+    return torch.from_numpy(field)[None].movedim(-1, 1).to(device)
+
+
+def luma_of(picture: Tensor, config: VAEConfig) -> NDArray[np.uint8]:
+    """(B, H, W) 8-bit luma of the last frame of packed pictures (B, P, h, w) in [0, 1]."""
+    frame = sum(PLANES[config.colour])
+    start = picture.shape[1] - frame
+    luma = F.pixel_shuffle(picture.detach()[:, start : start + 16], 4)[:, 0]
+    return np.asarray((luma * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy())
+
+
+class MotionSearch:
+    """Finds the field that is best worth its bits; keeps what the search of flow needs.
+
+    Dense flow (DIS) gives each position a first vector, the median over it, or none where that saves little. Then each
+    one tries those of its neighbours, what is between them, what it had in the field before, and standing still, and
+    keeps what leaves the fewest bits: of the error, as a Gaussian of that deviation takes at the picture's quality, and
+    of the vector, as it differs from what surrounds it.
+    """
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+        self._flow = Motion("medium")
+
+    def field(
+        self,
+        here: NDArray[np.uint8],
+        last: NDArray[np.uint8],
+        quality: float,
+        before: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.int32]:
+        """(H/stride, W/stride, 2) from `here` to `last`, both (H, W) of whole positions. before: the last field."""
+        flow = self._flow.between(here, last)
+        rows, columns = (side // self.stride for side in here.shape)
+        cells = flow.reshape(rows, self.stride, columns, self.stride, 2).swapaxes(1, 2)
+        best = _whole(np.median(cells.reshape(rows, columns, -1, 2), 2) * PARTS)
+        still = np.zeros_like(best)
+        saved = self._bits(here, last, still, quality) - self._bits(here, last, best, quality)
+        best[cv2.blur(saved, (3, 3), borderType=cv2.BORDER_REPLICATE) < WORTH] = 0
+        offered = [still] if before is None else [still, before]
+        for _ in range(SWEEPS):
+            around = middle_of(np.stack(_neighbours(best)))
+            tries = [best, *_neighbours(best), around, *offered]
+            costs = np.stack(
+                [self._bits(here, last, tried, quality) + _vector_bits(tried, around) for tried in tries]
+            )
+            best = np.take_along_axis(np.stack(tries), costs.argmin(0)[None, ..., None], 0)[0]
+        return best
+
+    def _bits(
+        self, here: NDArray[np.uint8], last: NDArray[np.uint8], field: NDArray[np.int32], quality: float
+    ) -> NDArray[np.float32]:
+        """Roughly what coding takes at each position after compensation along the field."""
+        height, width = here.shape
+        flow = field.astype(np.float32) / np.float32(PARTS * self.stride)
+        error = cv2.absdiff(here, fetched(last, absolute_places(flow, width, height), sharp=False))
+        error = np.square(error, dtype=np.float32)
+        mean = cv2.resize(error, field.shape[1::-1], interpolation=cv2.INTER_AREA)
+        allowed = 100 * 10.0**-quality
+        return np.asarray(SPREAD * self.stride**2 / 2 * np.log2(1 + mean / allowed), np.float32)
+
+
+def _vector_bits(field: NDArray[np.int32], around: NDArray[np.int32]) -> NDArray[np.float32]:
+    apart = np.abs(field - around)
+    return np.asarray((2 * np.log2(1 + apart) + DIFFERENT * (apart > 0)).sum(-1), np.float32)
+
+
+def middle_of(four: NDArray[I]) -> NDArray[I]:
+    """The mean of the two middle ones of four vectors (4, ..., 2), component by component, rounded up."""
+    return np.asarray((four.sum(0) - four.max(0) - four.min(0) + 1) >> 1, four.dtype)
+
+
+def _whole(field: NDArray[np.floating]) -> NDArray[np.int32]:
+    return np.clip(np.rint(field), -FARTHEST, FARTHEST).astype(np.int32)
+
+
+def _neighbours(field: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """The fields of vectors from above, below, left and right."""
+    wide = np.pad(field, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    return [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
