@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tests.codec.test_latent import decoded
 from tests.vae.conftest import SMALL, randomised
@@ -14,6 +15,7 @@ from vivae.media import Frame
 from vivae.vae.compensation import KEY_FINER
 from vivae.vae.config import VAEConfig
 from vivae.vae.model import VideoVAE
+from vivae.vae.stream import encode_stream
 from vivae.vae.zoo import load_model, serialise
 
 
@@ -87,20 +89,24 @@ def test_seeking_begins_at_a_key(pan, moving_model, write_file):
         assert np.array_equal(one.y, other.y)
 
 
-def test_what_moves_costs_less(pan, write_file, tmp_path):
-    """Of the same weights, at the same quality: fewer bits where motion is compensated."""
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    """`base`, with motion compensation."""
     base = load_model("base")
-    config = base.config.model_copy(update={"name": "moved", "motion": True})
-    moved = VideoVAE(config)
-    moved.load_state_dict(base.state_dict())
-    moved = saved(moved.requires_grad_(False).eval(), tmp_path / "moved.safetensors")
+    vae = VideoVAE(base.config.model_copy(update={"name": "moved", "motion": True}))
+    vae.load_state_dict(base.state_dict())
+    return saved(vae.requires_grad_(False).eval(), tmp_path_factory.mktemp("models") / "moved.safetensors")
+
+
+def test_what_moves_costs_less(pan, write_file, moved):
+    """Of the same weights, at the same quality: fewer bits where motion is compensated."""
 
     def later_bytes(vae):
         path, _ = write_file(pan, vae=vae, quality=0.5, key_interval=100, name=f"{vae.config.name}.vva")
         with VvaReader(path) as reader:
             return sum(len(group.payload) for group in reader.groups() if not group.key)
 
-    assert later_bytes(moved) < 0.7 * later_bytes(base)
+    assert later_bytes(moved) < 0.7 * later_bytes(load_model("base"))
 
 
 def test_one_frame_and_tiny_frames(clip, moving_model, write_file):
@@ -142,3 +148,20 @@ def test_models_without_motion_are_saved_as_ever():
     assert "motion" not in VAEConfig().model_dump()
     assert VAEConfig(motion=True).model_dump()["motion"] is True
     assert load_model("base").hash.startswith("03d4818e")
+
+
+def test_a_stream_that_follows_needs_fewer_bits(pan, moved):
+    """What shows where bits went codes as the codec does."""
+    streams = {
+        follows: list(encode_stream(moved, pan, quality=0.6, rounded=True, follows=follows))
+        for follows in (False, True)
+    }
+    plain, followed = (sum(float(coded.bits.sum()) for coded in stream[1:]) for stream in streams.values())
+    assert followed < 0.8 * plain
+
+
+def test_models_that_know_no_motion_do_not_follow(pan, model):
+    for one, other in zip(
+        encode_stream(model, pan[:3], follows=True), encode_stream(model, pan[:3]), strict=True
+    ):
+        assert torch.equal(one.latent, other.latent)

@@ -62,6 +62,7 @@ def demo(
 ) -> dict[str, Any]:
     """Write DIR/report.html and the files it speaks of. clip: any video, of which the first seconds are taken.
 
+    model: what is shown at work; it codes the files, too, unless it is `base`, whose part in that `video` has.
     Returns the sizes and figures of every method at every ratio. Raises InputError, OutputError.
     """
     folder, source = Path(dst), Path(clip) if clip is not None else demo_clip()
@@ -69,6 +70,7 @@ def demo(
     if page.exists() and not force:
         raise OutputError(f"{page} exists: --force writes over it")
     vae = load_model(model)
+    coder = "video" if str(model) == "base" else model
     progress("reading the clip", 0.0)
     begin = BEGIN if clip is None else 0.0
     footage = load_clip(source, start=begin, end=begin + SECONDS, pixels=MOST_PIXELS, even=True)
@@ -80,10 +82,10 @@ def demo(
     passed = reconstructed(vae, footage, None)
     nested = {channels: reconstructed(vae, footage, channels) for channels in vae.config.nested}
     with tempfile.TemporaryDirectory() as room:
-        groups = _files(model, footage, folder, Path(room), progress)
+        groups = _files(coder, footage, folder, Path(room), progress)
         progress("finding what was hard", 0.55)
         maps = {
-            ratio: bits_by_region(vae, footage, ours.trial.setting / 100)
+            ratio: bits_by_region(load_model(coder), footage, ours.trial.setting / 100)
             for ratio, (ours, *_) in groups.items()
         }
         groups = {ratio: _with_bits(points, maps[ratio]) for ratio, points in groups.items()}
@@ -134,7 +136,7 @@ def bits_by_region(vae: VideoVAE, clip: Clip, quality: float) -> NDArray[np.floa
     """
     smooth = np.array([0.25, 0.5, 0.25])
     maps = []
-    for coded in encode_stream(vae, clip.frames, quality=quality, rounded=True):
+    for coded in encode_stream(vae, clip.frames, quality=quality, rounded=True, follows=True):
         region = coded.bits.sum(0).cpu().numpy() / len(coded.frames)
         region = np.asarray(cv2.sepFilter2D(region, -1, smooth, smooth, borderType=cv2.BORDER_REFLECT))
         maps += [region] * len(coded.frames)

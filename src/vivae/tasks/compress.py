@@ -83,7 +83,7 @@ def compress(
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
-    model: a VAE for the latent codec (`base`; for a single picture `images`), an up-scaler for the layered one.
+    model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one.
     start, end: seconds.
     tell: called with a sentence about the size and time to expect, before the work starts.
 
@@ -122,7 +122,7 @@ def compress(
             interval = KEY_INTERVAL if key_interval is None else key_interval
             if interval < 1:
                 raise InputError(f"the key interval must be at least 1 frame, not {interval}")
-            wanted = model or ("images" if info.is_image else "base")
+            wanted = model or ("images" if info.is_image else "video")
             vae = load_model(wanted, device=device)
             check_familiar(src, vae, notes_of(wanted), start)
             side = Path(room) / "side.mkv"

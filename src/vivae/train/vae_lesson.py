@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from vivae.train.checkpoint import generator_of
 from vivae.train.lesson import on_device
 from vivae.train.recipe import Recipe
-from vivae.vae.compensation import KEY_FINER, MotionSearch, compensated, luma_of
+from vivae.vae.compensation import KEY_FINER, MotionSearch, followed
 from vivae.vae.config import PLANES, VAEConfig
-from vivae.vae.model import VAEState, VideoVAE
+from vivae.vae.model import VideoVAE
 from vivae.vae.objective import Objective, negative_elbo, train_step
 
 EVALUATION_QUALITIES = (0.25, 0.6, 1.0)
@@ -43,7 +43,7 @@ class Unroll(nn.Module):
             for index in range(clips.shape[1]):
                 asked = quality
                 if model.config.motion and index:
-                    state = followed(self.search, model, clips[:, index], state, quality)
+                    state = followed(self.search, clips[:, index], state, quality, model.config)
                 elif model.config.motion:
                     asked = (quality + KEY_FINER).clamp(max=1)
                 step = train_step(model, clips[:, index], state, asked, self.objective, generator, kept)
@@ -121,13 +121,6 @@ class VAELesson:
         count = len(self.windows)
         decibels = 10 * math.log10(255**2 / max(error_sum / count, 1e-6))
         return {"test_loss": loss_sum / count, "test_db": decibels, "test_bpp": bits_sum / count}
-
-
-def followed(search: MotionSearch, model: VideoVAE, x: Tensor, state: VAEState, quality: Tensor) -> VAEState:
-    """The state, motion compensated for the coming pictures (B, P, h, w)."""
-    pairs = zip(luma_of(x, model.config), luma_of(state.picture, model.config), quality.tolist(), strict=True)
-    fields = np.stack([search.field(here, last, at) for here, last, at in pairs])
-    return compensated(state, torch.from_numpy(fields).to(x.device).movedim(-1, 1), model.config)
 
 
 def unpack_batch(batch: NDArray[np.uint8], config: VAEConfig, device: torch.device) -> Tensor:

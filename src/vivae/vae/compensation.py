@@ -145,3 +145,12 @@ def _neighbours(field: NDArray[np.int32]) -> list[NDArray[np.int32]]:
     """The fields of vectors from above, below, left and right."""
     wide = np.pad(field, ((1, 1), (1, 1), (0, 0)), mode="edge")
     return [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
+
+
+def followed(
+    search: MotionSearch, x: Tensor, state: VAEState, quality: Tensor, config: VAEConfig
+) -> VAEState:
+    """The state moved to where things are in the coming pictures x (B, P, h, w), each clip at its quality (B,)."""
+    pairs = zip(luma_of(x, config), luma_of(state.picture, config), quality.tolist(), strict=True)
+    fields = np.stack([search.field(here, last, at) for here, last, at in pairs])
+    return compensated(state, torch.from_numpy(fields).to(x.device).movedim(-1, 1), config)

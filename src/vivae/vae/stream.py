@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vivae.media import Frame, Planes, pack, unpack
-from vivae.vae.compensation import as_tensor, compensated
+from vivae.vae.compensation import KEY_FINER, MotionSearch, as_tensor, compensated, followed
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.prior import bits_of
@@ -94,13 +94,21 @@ class StreamEncoder:
     """Frames in, `Coded` steps out; the state between calls has a fixed size.
 
     channels: keep only that many leading latent channels. rounded: decode from whole quantiser steps, as a file
-    would, rather than from the latent as it is. quality: 0 to 1.
+    would, rather than from the latent as it is. quality: 0 to 1. follows: compensate motion as the latent codec does,
+    where the model asks for it; the latents alone then do not say how to decode them.
     """
 
     def __init__(
-        self, model: VideoVAE, *, quality: float = 1.0, channels: int | None = None, rounded: bool = False
+        self,
+        model: VideoVAE,
+        *,
+        quality: float = 1.0,
+        channels: int | None = None,
+        rounded: bool = False,
+        follows: bool = False,
     ):
         self.model, self.rounded = model, rounded
+        self.search = MotionSearch(model.config.stride) if follows and model.config.motion else None
         device = next(model.parameters()).device
         self.quality = torch.tensor([quality], device=device)
         self.channels = torch.tensor([channels or model.config.latent_channels], device=device)
@@ -112,6 +120,7 @@ class StreamEncoder:
         """Code one step: `temporal_stride` frames, fewer only at the end of a stream."""
         model, quality = self.model, self.quality
         height, width = frames[0].height, frames[0].width
+        begins = self.layout is None
         if self.layout is None or (self.layout.height, self.layout.width) != (height, width):
             # The size changed in the middle of a file: what was known no longer fits.
             self.layout = Layout(model.config, height, width)
@@ -119,6 +128,10 @@ class StreamEncoder:
         state = self.state
         assert state is not None
         x = self.layout.pack(frames).to(quality.device)
+        if self.search is not None and begins:
+            quality = (quality + KEY_FINER).clamp(max=1)
+        elif self.search is not None:
+            state = followed(self.search, x, state, quality, model.config)
         latent = model.find_latent(x, state, quality, channels=self.channels)
         symbols = model.quantise(latent, quality)
         context = model.expect(state, quality)
@@ -172,9 +185,10 @@ def encode_stream(
     quality: float = 1.0,
     channels: int | None = None,
     rounded: bool = False,
+    follows: bool = False,
 ) -> Iterator[Coded]:
     """Code frames as they come; holds one step at a time."""
-    encoder = StreamEncoder(model, quality=quality, channels=channels, rounded=rounded)
+    encoder = StreamEncoder(model, quality=quality, channels=channels, rounded=rounded, follows=follows)
     for group in grouped(frames, model.config.temporal_stride):
         yield encoder.push(group)
 
