@@ -1,9 +1,10 @@
 """Motion fields as whole numbers in the stream: predicted from coarse to fine, in integer arithmetic.
 
 Every eighth position each way comes first; then the places between, in passes that halve the distance: those in the
-middle of four that are known, then those between. Each is predicted by the mean of its known neighbours, and expected
-to differ from it as much as others did so far whose neighbours agreed as well: `FieldCoder` learns that as it goes, the
-same in either direction, and forgets it at a key. What is left is coded by the model's own frequency tables.
+middle of four that are known, then those between. Each is predicted by what is in the middle of its neighbours (the
+median prediction of H.263 and H.264, but from all sides), and expected to differ from it as much as others did so far
+whose neighbours agreed as well: `FieldCoder` learns that as it goes, the same in either direction, and forgets it at a
+key. What is left is coded by the model's own frequency tables.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,8 @@ FIRST_STEP = 8
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 DISAGREEMENTS = (0, 2, 6, 16, 48)
-"""Sums of the neighbours' distances from their mean, in parts of a pixel, from which on a new class begins."""
+"""Sums of the neighbours' distances from the prediction, in parts of a pixel, up to which a class reaches. One more is
+for what differs more, and one for positions without neighbours."""
 LONGEST_MEMORY = 512
 """Values after which what a class has learned is halved."""
 FIRST_SIZE = 3
@@ -57,7 +59,7 @@ class FieldCoder:
 
     def restart(self) -> None:
         """Forget what was learned: the next step is a key."""
-        count = len(DISAGREEMENTS) + 1
+        count = len(DISAGREEMENTS) + 2
         self._sizes = np.full(count, FIRST_SIZE, np.int64)
         self._counts = np.ones(count, np.int64)
 
@@ -94,22 +96,15 @@ class FieldCoder:
             np.arange(side)[where] for side, where in zip(self._size, (part.rows, part.columns), strict=True)
         )
         if not part.neighbours:
-            return np.zeros((rows.size * columns.size, 2), np.int64), np.zeros(
-                rows.size * columns.size, np.int64
-            )
+            count = rows.size * columns.size
+            return np.zeros((count, 2), np.int64), np.full(count, len(DISAGREEMENTS) + 1)
         seen = np.zeros((len(part.neighbours), rows.size, columns.size, 3), np.int64)
         for index, (down, across) in enumerate(part.neighbours):
             at, to = rows + down * part.step, columns + across * part.step
-            inside = np.ix_((at >= 0) & (at < self._size[0]), (to >= 0) & (to < self._size[1]))
-            seen[index][inside] = known[
-                np.ix_(
-                    at[(at >= 0) & (at < self._size[0])],
-                    to[(to >= 0) & (to < self._size[1])],
-                )
-            ]
+            inside = (at >= 0) & (at < self._size[0]), (to >= 0) & (to < self._size[1])
+            seen[index][np.ix_(*inside)] = known[np.ix_(at[inside[0]], to[inside[1]])]
         count = np.maximum(seen[..., 2].sum(0), 1)[..., None]
         mean = (2 * seen[..., :2].sum(0) + count) // (2 * count)
         mean = np.where(count == 4, middle_of(seen[..., :2]), mean)
         apart = (np.abs(seen[..., :2] - mean) * seen[..., 2:]).sum((0, -1))
-        classes = np.searchsorted(DISAGREEMENTS, apart.ravel(), side="left") + 0
-        return mean.reshape(-1, 2), np.minimum(classes, len(DISAGREEMENTS))
+        return mean.reshape(-1, 2), np.searchsorted(DISAGREEMENTS, apart.ravel())
