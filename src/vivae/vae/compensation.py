@@ -29,7 +29,7 @@ FARTHEST = 1023
 """Vectors reach so many parts each way, at most."""
 SWEEPS = 2
 """Times that each position tries the motions around it."""
-KEY_FINER = 0.15
+KEY_FINER = 0.2
 """How much higher than asked the quality of a key is, on the scale of 0 to 1: what follows is fetched from it."""
 SPREAD = 0.35
 """Of the samples of a position, the share that costs bits as if each were coded for itself."""
