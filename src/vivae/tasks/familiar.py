@@ -23,7 +23,7 @@ def check_familiar(
 
     notes: those of the model's weights. Nothing is said of models that keep no figures of their training.
     """
-    known = notes.get("familiar") or _shipped().get(vae.hash or "")
+    known = _shipped().get(vae.hash) or notes.get("familiar")
     if not known:
         return None
     try:
@@ -47,7 +47,7 @@ def check_familiar(
 
 @cache
 def _shipped() -> dict[str, dict[str, float]]:
-    """By hash, of models whose weights were fixed before figures were kept in them."""
+    """By hash, of models whose weights were fixed before figures were kept in them, or were measured otherwise."""
     path = resources.files("vivae.vae") / "weights" / "familiar.json"
     found: dict[str, dict[str, float]] = json.loads(path.read_text("utf-8"))
     return found

@@ -31,7 +31,7 @@ def bits_of_small(vae: VideoVAE, frames: Iterable[Frame]) -> Bits:
     """What a model needs for the beginning of some frames, at most `SIDE` wide."""
     stride = vae.config.temporal_stride
     small = [shrunk(frame, SIDE) for frame in islice(frames, STEPS * stride)]
-    coder = StreamEncoder(vae, rounded=True)
+    coder = StreamEncoder(vae, rounded=True, follows=True)
     area = small[0].width * small[0].height * stride
     bits = [
         float(coder.push(small[at : at + stride]).bits.sum()) / area for at in range(0, len(small), stride)
