@@ -46,6 +46,7 @@ def test_a_verb_says_so_once(noise, tmp_path, caplog):
 
 def test_a_model_knows_its_own_footage(noise, bikes):
     vae = load_model("base")
+    vae.hash = "not among the shipped ones, whose figures stand beside them"
     assert check_familiar(noise, vae, {"familiar": {"still": 1e3, "moving": 1e3}}) is None
     assert check_familiar(bikes, vae, {"familiar": {"still": 0.0, "moving": 1e3}}) == "looks"
 
