@@ -44,9 +44,9 @@ def test_a_verb_says_so_once(noise, tmp_path, caplog):
     assert caplog.text.count(WORDS) == 1
 
 
-def test_a_model_knows_its_own_footage(noise, bikes):
+def test_a_model_knows_its_own_footage(noise, bikes, monkeypatch):
     vae = load_model("base")
-    vae.hash = "not among the shipped ones, whose figures stand beside them"
+    monkeypatch.setattr(vae, "hash", "not among the shipped ones, whose figures stand beside them")
     assert check_familiar(noise, vae, {"familiar": {"still": 1e3, "moving": 1e3}}) is None
     assert check_familiar(bikes, vae, {"familiar": {"still": 0.0, "moving": 1e3}}) == "looks"
 

@@ -31,7 +31,7 @@ THRESHOLDS = tuple(1 + round(1024 * 0.05 * 480.0 ** ((level + 0.5) / 47)) for le
 
 
 class _Pass(NamedTuple):
-    """Positions (rows, columns) that are coded together, what they are told from, and their first class."""
+    """Positions (rows, columns) that are coded together, and how many steps off their neighbours are."""
 
     rows: slice
     columns: slice
@@ -65,8 +65,8 @@ class FieldCoder:
 
     def code(self, coder: Coder, field: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """Code a field, or with None read it. Returns it."""
+        # Vectors that are known, and 1 for each.
         known = np.zeros((*self._size, 3), np.int64)
-        """Vectors that are known, and 1 for each."""
         for part in self._passes:
             expected, classes = self._expected(known, part)
             if not classes.size:
