@@ -80,7 +80,6 @@ class LatentEncoder:
     def _restart(self) -> None:
         self._state = self._model.initial_state(1, *self._layout.packed_size)
         self._field: NDArray[np.int32] | None = None
-        self._key = True
         self._stream.restart()
 
     @torch.no_grad()
@@ -101,8 +100,7 @@ class LatentEncoder:
 
     def _compensate(self, search: MotionSearch, x: Tensor, writer: SymbolWriter) -> None:
         """Find and code how a picture moved, and move what is known."""
-        if self._key:
-            self._key = False
+        if self._stream.key:
             self._stream.preface(writer, Preface(round(255 * KEY_FINER), None))
             return
         here, last = (luma_of(picture, self._model.config)[0] for picture in (x, self._state.picture))

@@ -55,6 +55,10 @@ class SymbolStream:
         masks = (self._prior.mask(index, rows, columns) for index in range(self._prior.passes))
         # Positions are gathered several times faster than masks are applied.
         self._places = [mask.flatten().nonzero()[:, 0] for mask in masks]
+        self.key = True
+        """Whether the next step is a key; known where motion is compensated."""
+        self.units = quality
+        """The quality of the step under way."""
         start = model.initial_state(1, *layout.packed_size)
         self._start = start.symbols.cpu(), start.context.cpu()
         self.restart()
@@ -62,7 +66,7 @@ class SymbolStream:
     def restart(self) -> None:
         """Forget all symbols: the next step is a key."""
         self._symbols, self._context = self._start
-        self._key = True
+        self.key = True
         self.units = self._usual
         if self._fields is not None:
             self._fields.restart()
@@ -76,8 +80,8 @@ class SymbolStream:
             return Preface(0, None)
         finer = coder.code(FINER_TABLE, None if given is None else np.array([given.finer]))
         self.units = min(max(self._usual + FINER * int(finer.clip(-255, 255)[0]), 0), QUALITY_UNITS)
-        field = None if self._key else self._fields.code(coder, given.field if given else None)
-        self._key = False
+        field = None if self.key else self._fields.code(coder, given.field if given else None)
+        self.key = False
         return Preface(int(finer[0]), field)
 
     @torch.no_grad()
