@@ -70,7 +70,8 @@ def demo(
     if page.exists() and not force:
         raise OutputError(f"{page} exists: --force writes over it")
     vae = load_model(model)
-    coder = "video" if str(model) == "base" else model
+    coded_by = "video" if str(model) == "base" else model
+    coder = load_model(coded_by)
     progress("reading the clip", 0.0)
     begin = BEGIN if clip is None else 0.0
     footage = load_clip(source, start=begin, end=begin + SECONDS, pixels=MOST_PIXELS, even=True)
@@ -82,16 +83,16 @@ def demo(
     passed = reconstructed(vae, footage, None)
     nested = {channels: reconstructed(vae, footage, channels) for channels in vae.config.nested}
     with tempfile.TemporaryDirectory() as room:
-        groups = _files(coder, footage, folder, Path(room), progress)
+        groups = _files(coded_by, footage, folder, Path(room), progress)
         progress("finding what was hard", 0.55)
         maps = {
-            ratio: bits_by_region(load_model(coder), footage, ours.trial.setting / 100)
+            ratio: bits_by_region(coder, footage, ours.trial.setting / 100)
             for ratio, (ours, *_) in groups.items()
         }
         groups = {ratio: _with_bits(points, maps[ratio]) for ratio, points in groups.items()}
         progress("writing the report", 0.97)
         shown = _more(footage, folder, Path(room), progress)
-        tour = Tour(vae, footage, passed, nested, groups, maps[RATIOS[1]], shown)
+        tour = Tour(vae, footage, passed, nested, groups, maps[RATIOS[1]], shown, coder.config.name)
         report = demo_page(tour, folder)
     report.write(page, force=True)
     progress("done", 1.0)

@@ -65,6 +65,8 @@ class Tour:
     """Bits of each region at the middle ratio, (T, rows, columns)."""
     more: Sequence[Shown] = ()
     """What the other verbs made."""
+    coder: str = "video"
+    """The name of the model that coded our files."""
 
     @property
     def middle(self) -> int:
@@ -272,6 +274,7 @@ def _facts(tour: Tour) -> str:
         ("all channels", tour.passed),
     ]:
         ours[name] = f"{passed.quality.psnr_yuv:.2f} dB, {passed.bits_per_pixel:.3f} bits a pixel"
+    ours["files"] = f"coded by {tour.coder}"
     theirs = {
         "file": Path(info.path).name,
         "picture": f"{info.width}x{info.height}, {float(info.fps):.2f} fps",
