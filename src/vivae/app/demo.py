@@ -30,7 +30,7 @@ from vivae.vae.model import VideoVAE
 from vivae.vae.stream import encode_stream
 from vivae.vae.zoo import load_model
 
-RATIOS = (100, 200, 400)
+RATIOS = (50, 100, 200)
 SECONDS = 2.4
 """Of the clip; enough to see motion, short enough for two minutes on two cores."""
 BEGIN = 3.04
