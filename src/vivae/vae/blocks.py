@@ -129,6 +129,20 @@ class QualityGain(nn.Module):
         return log_gain.exp()[:, :, None, None]
 
 
+def sampled(planes: Tensor, flow: Tensor, method: str = "bicubic") -> Tensor:
+    """Planes (B, C, H, W) fetched from where flow (B, 2, H, W) leads, in samples; edges are repeated.
+
+    method: "bicubic" or "bilinear".
+    """
+    height, width = planes.shape[2:]
+    columns, rows = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in (width, height))
+    # In units of grid_sample: -1 and 1 are the outer edges of the first and of the last sample.
+    across = (flow[:, 0] + columns + 0.5) * (2 / width) - 1
+    down = (flow[:, 1] + rows[:, None] + 0.5) * (2 / height) - 1
+    places = torch.stack([across, down], -1)
+    return F.grid_sample(planes, places, mode=method, padding_mode="border", align_corners=False)
+
+
 def straight_through(exact: Tensor, surrogate: Tensor) -> Tensor:
     """The value of `exact` with the gradient of `surrogate` (Bengio et al., 2013).
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivae.vae.blocks import sampled
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState
 from vivae.vae.motion import Motion, absolute_places, fetched
 
-I = TypeVar("I", np.int32, np.int64)
+Whole = TypeVar("Whole", np.int32, np.int64)
 
 PARTS = 4
 """Parts of a pixel that vectors count."""
@@ -43,24 +44,21 @@ def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
     """The state with picture and memory moved. field: (B, 2, H/stride, W/stride), in parts of a pixel."""
     pixels = field.float() / PARTS
     planes, start = [], 0
-    for size in PLANES[config.colour] * config.temporal_stride:
+    for size in PLANES[config.colour]:
         fold = round(size**0.5)
         plane = F.pixel_shuffle(state.picture[:, start : start + size], fold)
-        planes.append(F.pixel_unshuffle(_fetched(plane, pixels, config.stride, "bicubic"), fold))
+        planes.append(F.pixel_unshuffle(_carried(plane, pixels, config.stride, "bicubic"), fold))
         start += size
-    memory = _fetched(state.memory, pixels, config.stride, "bilinear")
+    memory = _carried(state.memory, pixels, config.stride, "bilinear")
     return state._replace(picture=torch.cat(planes, 1).clamp(0, 1), memory=memory)
 
 
-def _fetched(plane: Tensor, pixels: Tensor, stride: int, method: str) -> Tensor:
+def _carried(plane: Tensor, pixels: Tensor, stride: int, method: str) -> Tensor:
     """A plane (B, C, h, w) of any size along vectors (B, 2, rows, columns) in pixels of the frame."""
     height, width = plane.shape[-2:]
     scale = pixels.shape[-1] * stride / width
-    moved = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False) / scale
-    across = (torch.arange(width, device=plane.device) + moved[:, 0]) * 2 + 1
-    down = (torch.arange(height, device=plane.device)[:, None] + moved[:, 1]) * 2 + 1
-    places = torch.stack([across / width - 1, down / height - 1], -1)
-    return F.grid_sample(plane.float(), places, mode=method, padding_mode="border", align_corners=False)
+    flow = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False) / scale
+    return sampled(plane.float(), flow, method)
 
 
 def as_tensor(field: NDArray[np.int32], device: torch.device) -> Tensor:
@@ -69,10 +67,8 @@ def as_tensor(field: NDArray[np.int32], device: torch.device) -> Tensor:
 
 
 def luma_of(picture: Tensor, config: VAEConfig) -> NDArray[np.uint8]:
-    """(B, H, W) 8-bit luma of the last frame of packed pictures (B, P, h, w) in [0, 1]."""
-    frame = sum(PLANES[config.colour])
-    start = picture.shape[1] - frame
-    luma = F.pixel_shuffle(picture.detach()[:, start : start + 16], 4)[:, 0]
+    """(B, H, W) 8-bit luma of packed pictures (B, P, h, w) in [0, 1]."""
+    luma = F.pixel_shuffle(picture.detach()[:, : PLANES[config.colour][0]], 4)[:, 0]
     return np.asarray((luma * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy())
 
 
@@ -132,7 +128,7 @@ def _vector_bits(field: NDArray[np.int32], around: NDArray[np.int32]) -> NDArray
     return np.asarray((2 * np.log2(1 + apart) + DIFFERENT * (apart > 0)).sum(-1), np.float32)
 
 
-def middle_of(four: NDArray[I]) -> NDArray[I]:
+def middle_of(four: NDArray[Whole]) -> NDArray[Whole]:
     """The mean of the two middle ones of four vectors (4, ..., 2), component by component, rounded up."""
     return np.asarray((four.sum(0) - four.max(0) - four.min(0) + 1) >> 1, four.dtype)
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vivae.vae.blocks import SLOPE, Down, Up, residual_stack
+from vivae.vae.blocks import SLOPE, Down, Up, residual_stack, sampled
 from vivae.vae.enhancer import CHANNELS, surround
 
 STEP = 4
@@ -170,19 +170,8 @@ def _seen(moved: Sides, flow: Sides, told: Tensor) -> Tensor:
 def _fetched(frames: Sides, flow: Sides) -> Sides:
     """Both packed frames, sample by sample from where flow (B, 2, 4h, 4w) leads; edges are repeated."""
     packed, led = torch.cat(frames), torch.cat(flow)
-    luma = _sampled(F.pixel_shuffle(packed[:, :16], 4), led)
+    luma = sampled(F.pixel_shuffle(packed[:, :16], 4), led)
     chroma = torch.cat([F.pixel_shuffle(packed[:, first : first + 4], 2) for first in (16, 20)], 1)
-    chroma = _sampled(chroma, F.avg_pool2d(led, 2) / 2)
+    chroma = sampled(chroma, F.avg_pool2d(led, 2) / 2)
     fetched = torch.cat([F.pixel_unshuffle(luma, 4), F.pixel_unshuffle(chroma, 2)], 1)
     return Sides(*fetched.chunk(2))
-
-
-def _sampled(planes: Tensor, flow: Tensor) -> Tensor:
-    """Planes (B, C, H, W) at their own places and flow (B, 2, H, W), by a bicubic filter."""
-    height, width = planes.shape[2:]
-    columns, rows = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in (width, height))
-    # In units of grid_sample: -1 and 1 are the outer edges of the first and of the last sample.
-    across = (flow[:, 0] + columns + 0.5) * (2 / width) - 1
-    down = (flow[:, 1] + rows[:, None] + 0.5) * (2 / height) - 1
-    places = torch.stack([across, down], -1)
-    return F.grid_sample(planes, places, mode="bicubic", padding_mode="border", align_corners=False)
