@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vivae.codec.entropy import SymbolReader, SymbolWriter, Tables
-from vivae.codec.field import THRESHOLDS, FieldCoder
+from vivae.codec.motion_field import THRESHOLDS, FieldCoder
 from vivae.errors import FormatError
 from vivae.vae.compensation import FARTHEST
 from vivae.vae.prior import frequency_tables

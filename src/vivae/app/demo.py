@@ -32,7 +32,7 @@ from vivae.vae.zoo import load_model
 
 RATIOS = (50, 100, 200)
 SECONDS = 1.6
-"""Of the clip; enough to see motion, short enough for a few minutes on two cores."""
+"""Of the clip; enough to see motion, short enough to be searched for three sizes in minutes."""
 BEGIN = 3.04
 """Seconds into our own clip, where a shot with people and traffic begins; a user's clip is taken from its start."""
 MOST_PIXELS = 25_000_000

@@ -120,8 +120,8 @@ class StreamEncoder:
         """Code one step: `temporal_stride` frames, fewer only at the end of a stream."""
         model, quality = self.model, self.quality
         height, width = frames[0].height, frames[0].width
-        begins = self.layout is None
-        if self.layout is None or (self.layout.height, self.layout.width) != (height, width):
+        begins = self.layout is None or (self.layout.height, self.layout.width) != (height, width)
+        if self.layout is None or begins:
             # The size changed in the middle of a file: what was known no longer fits.
             self.layout = Layout(model.config, height, width)
             self.state = model.initial_state(1, *self.layout.packed_size)
