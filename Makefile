@@ -9,6 +9,8 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # Address of an index that holds torch's CPU build, as torch's installation page names it. The default build works too,
 # but on Linux it brings gigabytes of CUDA along: make TORCH_INDEX=... avoids that.
 TORCH_INDEX ?=
+# Tests run side by side, each with one thread, unless it asks for more itself.
+WORKERS ?= auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format docs wheel clean
@@ -26,7 +28,7 @@ demo: $(READY)
 	$(BIN)/vivae demo demo --force
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -89,7 +89,7 @@ def test_refining_explains_frames_better():
     better, look_found = refined(vae, frames, shaken, look, 40)
 
     def error(where, what):
-        return float(((vae.decode(what, where) - frames) ** 2).sum())
+        return float(((vae.decode(what, where) - frames) ** 2).sum().detach())
 
     assert error(better, look_found) < 0.5 * error(shaken, look)
 
