@@ -12,7 +12,7 @@ from vivae.codec.encoding import header_of
 from vivae.codec.latent import LatentDecoder, LatentEncoder, decode_frames
 from vivae.errors import VivaeError
 from vivae.media import Frame
-from vivae.vae.compensation import KEY_FINER
+from vivae.vae.compensation import KEY_FINER, REFRESH, REFRESH_FINER
 from vivae.vae.config import VAEConfig
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import encode_stream
@@ -64,12 +64,15 @@ def test_the_receiver_sees_what_the_sender_saw(clip, pan, moving_model, write_fi
         assert np.array_equal(one, other)
 
 
-def test_keys_are_finer_and_have_no_field(pan, moving_model, write_file):
-    path, _ = write_file(pan, vae=moving_model, quality=0.6, key_interval=5)
-    usual = round(0.6 * QUALITY_UNITS)
-    for step in steps_of(path, moving_model):
-        assert step.key == (step.field is None)
-        assert step.units == (usual + 41 * round(255 * KEY_FINER) if step.key else usual)
+def test_keys_are_finer_and_have_no_field_and_others_are_finer_now_and_then(pan, moving_model, write_file):
+    interval = REFRESH + 2
+    path, _ = write_file(pan, vae=moving_model, quality=0.6, key_interval=interval)
+    better = {0: KEY_FINER, REFRESH: REFRESH_FINER}
+    for index, step in enumerate(steps_of(path, moving_model)):
+        since_key = index % interval
+        assert step.key == (since_key == 0) == (step.field is None)
+        usual = round(0.6 * QUALITY_UNITS)
+        assert step.units == usual + 41 * round(255 * better.get(since_key, 0))
         assert step.key or step.field.shape == (5, 6, 2)
 
 

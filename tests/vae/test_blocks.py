@@ -1,10 +1,11 @@
-"""A convolution and what follows it: done in one pass it is the same as one after the other."""
+"""A convolution and what follows it, in one pass the same as one after the other; and fetching along flow."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from vivae.vae.blocks import Down, ResBlock, convolved
+from vivae.vae.blocks import Down, ResBlock, convolved, sampled
 
 
 def layer_and_input(batch=1, stride=1):
@@ -48,3 +49,44 @@ def test_gradients_reach_all_of_a_block():
     block = ResBlock(4)
     block(torch.randn(1, 4, 6, 6)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in block.parameters())
+
+
+def test_fetching_is_torchs_bicubic_where_nothing_else_is_asked():
+    rng = torch.Generator().manual_seed(3)
+    flow = torch.empty(1, 2, 12, 16).uniform_(-2, 2, generator=rng)
+    down, across = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
+    noise = torch.rand((1, 3, 12, 16), generator=rng)
+    places = torch.stack([(across + flow[:, 0] + 0.5) / 8 - 1, (down + flow[:, 1] + 0.5) / 6 - 1], -1)
+    theirs = F.grid_sample(noise, places, mode="bicubic", padding_mode="border", align_corners=False)
+    assert torch.allclose(sampled(noise, flow), theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_with_a_of_one_half_whatever_is_quadratic_is_met(side):
+    """Keys, 1981; and along rows and columns alike."""
+    flow = torch.zeros(1, 2, 12, 12)
+    flow[:, side].uniform_(-2, 2, generator=torch.Generator().manual_seed(3))
+    rows, columns = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    x, y = columns + flow[0, 0], rows + flow[0, 1]
+
+    def curved(x, y):
+        return 0.3 * x**2 - x * y + 0.5 * y**2 + 2 * y
+
+    found = sampled(curved(columns, rows)[None, None], flow, cubic=0.5)[0, 0]
+    inside = (x > 1) & (x < 10) & (y > 1) & (y < 10)
+    assert torch.allclose(found[inside], curved(x, y)[inside], atol=1e-3)
+
+
+def fetched_again(waves, cubic):
+    """The height of a wave that was moved to and fro by half a sample, away from the edges."""
+    wave = torch.sin(torch.arange(64.0) * waves * torch.pi / 32).expand(1, 1, 4, 64)
+    flow = torch.zeros(1, 2, 4, 64)
+    for step in range(8):
+        flow[:, 0] = 0.5 - step % 2
+        wave = sampled(wave, flow, cubic=cubic)
+    return float(wave[..., 20:44].abs().max())
+
+
+def test_a_soft_filter_never_makes_details_stronger():
+    assert max(fetched_again(waves, 0.4) for waves in range(1, 32)) <= 1 + 1e-4
+    assert max(fetched_again(waves, 0.75) for waves in range(1, 32)) > 1.2

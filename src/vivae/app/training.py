@@ -170,6 +170,8 @@ def _train(
 
 APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
+APART_OF_VAES = {"name", "motion", "cubic"}
+"""In what a `VideoVAE` may differ from the one all of whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", MiddleFrame, FlowSegmenter)
 
@@ -229,10 +231,7 @@ def _new_vae(recipe: Recipe) -> VideoVAE:
     if recipe.start_from is None:
         return model
     start = load_model(recipe.start_from)
-    if (
-        start.config.model_copy(update={"name": model.config.name, "motion": model.config.motion})
-        == model.config
-    ):
+    if start.config.model_dump(exclude=APART_OF_VAES) == model.config.model_dump(exclude=APART_OF_VAES):
         model.load_state_dict(start.state_dict())
         return model
     try:

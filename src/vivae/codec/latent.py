@@ -29,7 +29,7 @@ from vivae.codec.refining import Sought, refined
 from vivae.codec.symbols import Preface, SymbolStream
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
-from vivae.vae.compensation import KEY_FINER, MotionSearch, as_tensor, compensated, luma_of
+from vivae.vae.compensation import MotionSearch, as_tensor, compensated, finer, luma_of
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import Layout, StreamDecoder, grouped
 from vivae.vae.zoo import load_model
@@ -80,6 +80,7 @@ class LatentEncoder:
     def _restart(self) -> None:
         self._state = self._model.initial_state(1, *self._layout.packed_size)
         self._field: NDArray[np.int32] | None = None
+        self._since_key = 0
         self._stream.restart()
 
     @torch.no_grad()
@@ -100,12 +101,14 @@ class LatentEncoder:
 
     def _compensate(self, search: MotionSearch, x: Tensor, writer: SymbolWriter) -> None:
         """Find and code how a picture moved, and move what is known."""
+        self._since_key = 0 if self._stream.key else self._since_key + 1
+        better = round(255 * finer(self._since_key))
         if self._stream.key:
-            self._stream.preface(writer, Preface(round(255 * KEY_FINER), None))
+            self._stream.preface(writer, Preface(better, None))
             return
         here, last = (luma_of(picture, self._model.config)[0] for picture in (x, self._state.picture))
         self._field = search.field(here, last, self._header.quality / QUALITY_UNITS, self._field)
-        self._stream.preface(writer, Preface(0, self._field))
+        self._stream.preface(writer, Preface(better, self._field))
         self._state = compensated(self._state, as_tensor(self._field, x.device), self._model.config)
 
     def _closed(self, pending: "_Pending") -> Group:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vivae.train.checkpoint import generator_of
 from vivae.train.lesson import on_device
 from vivae.train.recipe import Recipe
-from vivae.vae.compensation import KEY_FINER, MotionSearch, followed
+from vivae.vae.compensation import MotionSearch, finer, followed
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VideoVAE
 from vivae.vae.objective import Objective, negative_elbo, train_step
@@ -42,10 +42,10 @@ class Unroll(nn.Module):
         with torch.autocast(kind, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
             for index in range(clips.shape[1]):
                 asked = quality
-                if model.config.motion and index:
-                    state = followed(self.search, clips[:, index], state, quality, model.config)
-                elif model.config.motion:
-                    asked = (quality + KEY_FINER).clamp(max=1)
+                if model.config.motion:
+                    asked = (quality + finer(index)).clamp(max=1)
+                    if index:
+                        state = followed(self.search, clips[:, index], state, quality, model.config)
                 step = train_step(model, clips[:, index], state, asked, self.objective, generator, kept)
                 state = step.state
                 loss = loss + negative_elbo(step, asked, self.objective, beta)

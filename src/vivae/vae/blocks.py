@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SLOPE = 0.1
+TORCH_CUBIC = 0.75
+"""-a of the bicubic filter in PyTorch's grid_sample."""
 
 
 def convolved(
@@ -129,18 +131,35 @@ class QualityGain(nn.Module):
         return log_gain.exp()[:, :, None, None]
 
 
-def sampled(planes: Tensor, flow: Tensor, method: str = "bicubic") -> Tensor:
+def sampled(planes: Tensor, flow: Tensor, method: str = "bicubic", cubic: float = TORCH_CUBIC) -> Tensor:
     """Planes (B, C, H, W) fetched from where flow (B, 2, H, W) leads, in samples; edges are repeated.
 
-    method: "bicubic" or "bilinear".
+    method: "bicubic" or "bilinear". cubic: -a of the bicubic filter along rows and columns (Keys, 1981); aslant it is a
+    little softer. Up to 0.5 it makes no detail stronger; beyond, some grow by a few per cent with each fetching.
     """
     height, width = planes.shape[2:]
     columns, rows = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in (width, height))
-    # In units of grid_sample: -1 and 1 are the outer edges of the first and of the last sample.
-    across = (flow[:, 0] + columns + 0.5) * (2 / width) - 1
-    down = (flow[:, 1] + rows[:, None] + 0.5) * (2 / height) - 1
-    places = torch.stack([across, down], -1)
-    return F.grid_sample(planes, places, mode=method, padding_mode="border", align_corners=False)
+    across, down = flow[:, 0] + columns, flow[:, 1] + rows[:, None]
+
+    def fetched(across: Tensor, down: Tensor, mode: str) -> Tensor:
+        # In units of grid_sample: -1 and 1 are the outer edges of the first and of the last sample.
+        places = torch.stack([(across + 0.5) * (2 / width) - 1, (down + 0.5) * (2 / height) - 1], -1)
+        return F.grid_sample(planes, places, mode=mode, padding_mode="border", align_corners=False)
+
+    if method != "bicubic":
+        return fetched(across, down, method)
+    share = cubic / TORCH_CUBIC
+    found = fetched(across, down, "bicubic")
+    if share == 1:
+        return found
+    # Along a line Keys' filters are linear in a, and that of a = 0 has two taps: linear weights on a smooth step.
+    return share * found + (1 - share) * fetched(_stepped(across), _stepped(down), "bilinear")
+
+
+def _stepped(places: Tensor) -> Tensor:
+    whole = places.floor()
+    part = places - whole
+    return whole + part * part * (3 - 2 * part)
 
 
 def straight_through(exact: Tensor, surrogate: Tensor) -> Tensor:

@@ -30,14 +30,25 @@ FARTHEST = 1023
 """Vectors reach so many parts each way, at most."""
 SWEEPS = 2
 """Times that each position tries the motions around it."""
-KEY_FINER = 0.2
-"""How much higher than asked the quality of a key is, on the scale of 0 to 1: what follows is fetched from it."""
+NUDGES = (4, 2, 1)
+"""Parts of a pixel by which it then tries to be shifted, one after the other."""
+KEY_FINER, REFRESH_FINER = 0.2, 0.125
+"""How much higher than asked the quality of a key is, and of every `REFRESH`-th picture after it, on the scale of 0 to
+1: what follows is fetched from them."""
+REFRESH = 8
 SPREAD = 0.35
 """Of the samples of a position, the share that costs bits as if each were coded for itself."""
 WORTH = 4.0
 """Bits that its first motion must save at a position and the eight around it, on average; else it stands still."""
 DIFFERENT = 2.0
 """Bits that a component costs for being another than what surrounds it, beside those of how far it is off."""
+
+
+def finer(index: int) -> float:
+    """How much higher than asked the quality of a picture is. index: pictures since the key."""
+    if index == 0:
+        return KEY_FINER
+    return REFRESH_FINER if index % REFRESH == 0 else 0.0
 
 
 def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
@@ -47,18 +58,18 @@ def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
     for size in PLANES[config.colour]:
         fold = round(size**0.5)
         plane = F.pixel_shuffle(state.picture[:, start : start + size], fold)
-        planes.append(F.pixel_unshuffle(_carried(plane, pixels, config.stride, "bicubic"), fold))
+        planes.append(F.pixel_unshuffle(_carried(plane, pixels, config, "bicubic"), fold))
         start += size
-    memory = _carried(state.memory, pixels, config.stride, "bilinear")
+    memory = _carried(state.memory, pixels, config, "bilinear")
     return state._replace(picture=torch.cat(planes, 1).clamp(0, 1), memory=memory)
 
 
-def _carried(plane: Tensor, pixels: Tensor, stride: int, method: str) -> Tensor:
+def _carried(plane: Tensor, pixels: Tensor, config: VAEConfig, method: str) -> Tensor:
     """A plane (B, C, h, w) of any size along vectors (B, 2, rows, columns) in pixels of the frame."""
     height, width = plane.shape[-2:]
-    scale = pixels.shape[-1] * stride / width
+    scale = pixels.shape[-1] * config.stride / width
     flow = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False) / scale
-    return sampled(plane.float(), flow, method)
+    return sampled(plane.float(), flow, method, config.cubic)
 
 
 def as_tensor(field: NDArray[np.int32], device: torch.device) -> Tensor:
@@ -76,9 +87,9 @@ class MotionSearch:
     """Finds the field that is best worth its bits; keeps what the search of flow needs.
 
     Dense flow (DIS) gives each position a first vector, the median over it, or none where that saves little. Then each
-    one tries those of its neighbours, what is between them, what it had in the field before, and standing still, and
-    keeps what leaves the fewest bits: of the error, as a Gaussian of that deviation takes at the picture's quality, and
-    of the vector, as it differs from what surrounds it.
+    one tries those of its neighbours, what is between them, what it had in the field before, standing still, and then
+    small shifts of its own, and keeps what leaves the fewest bits: of the error, as a Gaussian of that deviation takes
+    at the picture's quality, and of the vector, as it differs from what surrounds it.
     """
 
     def __init__(self, stride: int) -> None:
@@ -102,13 +113,28 @@ class MotionSearch:
         best[cv2.blur(saved, (3, 3), borderType=cv2.BORDER_REPLICATE) < WORTH] = 0
         offered = [still] if before is None else [still, before]
         for _ in range(SWEEPS):
-            around = middle_of(np.stack(_neighbours(best)))
-            tries = [best, *_neighbours(best), around, *offered]
-            costs = np.stack(
-                [self._bits(here, last, tried, quality) + _vector_bits(tried, around) for tried in tries]
-            )
-            best = np.take_along_axis(np.stack(tries), costs.argmin(0)[None, ..., None], 0)[0]
+            neighbours = _neighbours(best)
+            tries = [best, *neighbours, middle_of(np.stack(neighbours)), *offered]
+            best = self._cheapest(here, last, quality, tries)
+        for nudge in NUDGES:
+            shifts = nudge * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], np.int32)
+            tries = [np.clip(best + shift, -FARTHEST, FARTHEST) for shift in shifts]
+            best = self._cheapest(here, last, quality, tries)
         return best
+
+    def _cheapest(
+        self,
+        here: NDArray[np.uint8],
+        last: NDArray[np.uint8],
+        quality: float,
+        tries: list[NDArray[np.int32]],
+    ) -> NDArray[np.int32]:
+        """At each position the vector of the fields `tries` that costs least, where those around are of the first."""
+        around = middle_of(np.stack(_neighbours(tries[0])))
+        costs = np.stack(
+            [self._bits(here, last, tried, quality) + _vector_bits(tried, around) for tried in tries]
+        )
+        return np.take_along_axis(np.stack(tries), costs.argmin(0)[None, ..., None], 0)[0]
 
     def _bits(
         self, here: NDArray[np.uint8], last: NDArray[np.uint8], field: NDArray[np.int32], quality: float

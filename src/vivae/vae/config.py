@@ -14,7 +14,7 @@ from pydantic import (
 PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 """Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
 
-LATER = {"groups": None, "still": False, "motion": False}
+LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75}
 """Settings that the first models do not have, as they were."""
 
 
@@ -50,6 +50,8 @@ class VAEConfig(BaseModel):
     """A model of single pictures: every frame of a video is coded as if it were the first."""
     motion: bool = False
     """Whether the latent codec moves what the model knows of the last step to where things are in this one."""
+    cubic: float = Field(0.75, ge=0, le=1)
+    """-a of the bicubic filter that fetches the last picture along the motion: see `vivae.vae.blocks.sampled`."""
     condition_channels: int = Field(0, ge=0, le=768)
     """Channels of an optional packed condition at level 0 (0: the model takes none)."""
     posterior: Literal["uniform", "gaussian"] = "uniform"

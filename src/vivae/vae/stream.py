@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vivae.media import Frame, Planes, pack, unpack
-from vivae.vae.compensation import KEY_FINER, MotionSearch, as_tensor, compensated, followed
+from vivae.vae.compensation import MotionSearch, as_tensor, compensated, finer, followed
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState, VideoVAE
 from vivae.vae.prior import bits_of
@@ -114,6 +114,7 @@ class StreamEncoder:
         self.channels = torch.tensor([channels or model.config.latent_channels], device=device)
         self.layout: Layout | None = None
         self.state: VAEState | None = None
+        self.since_key = 0
 
     @torch.no_grad()
     def push(self, frames: list[Frame]) -> Coded:
@@ -128,9 +129,10 @@ class StreamEncoder:
         state = self.state
         assert state is not None
         x = self.layout.pack(frames).to(quality.device)
-        if self.search is not None and begins:
-            quality = (quality + KEY_FINER).clamp(max=1)
-        elif self.search is not None:
+        self.since_key = 0 if begins else self.since_key + 1
+        if self.search is not None:
+            quality = (quality + finer(self.since_key)).clamp(max=1)
+        if self.search is not None and not begins:
             state = followed(self.search, x, state, quality, model.config)
         latent = model.find_latent(x, state, quality, channels=self.channels)
         symbols = model.quantise(latent, quality)
