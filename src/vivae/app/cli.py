@@ -181,9 +181,11 @@ def compress(
     debug: Debug = False,
 ) -> None:
     """Compress a video or image: to a quality, or to a size within 3 per cent."""
-    kept = (
-        "No output was written. Of an AV1 file finished shots are kept: run the same command again to go on."
-    )
+    from vivae.tasks.compress import codec_for  # here, so that `vivae --help` need not wait for it
+
+    kept = "No output was written."
+    if codec_for(output, codec) == "layered":
+        kept += " Finished shots are kept: run the same command again to go on."
     with Session(as_json, kept=kept) as session:
         session.show(
             vivae.compress(

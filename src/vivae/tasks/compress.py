@@ -43,6 +43,11 @@ AUTO = "auto"
 SUFFIXES = {"layered": (".mp4", ".mkv", ".webm"), "latent": (".vva",)}
 
 
+def codec_for(dst: str | os.PathLike[str], codec: str | None = None) -> str:
+    """The codec that is asked for, else the one that the suffix stands for."""
+    return codec or ("latent" if Path(dst).suffix.lower() in SUFFIXES["latent"] else "layered")
+
+
 def compress(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
@@ -95,7 +100,7 @@ def compress(
     if target_vmaf is not None and (target.units is None or quality is not None):
         raise InputError("a VMAF and another target exclude each other: give one of them")
     suffix = Path(dst).suffix.lower()
-    codec = codec or ("latent" if suffix == ".vva" else "layered")
+    codec = codec_for(dst, codec)
     if codec not in SUFFIXES:
         raise UnsupportedError(f"there is no codec '{codec}': choose {' or '.join(SUFFIXES)}")
     if suffix not in SUFFIXES[codec]:
