@@ -8,6 +8,7 @@ be `settled`, each place also tries the motions of its neighbours, as patches do
 2009), and standing still, and keeps the one that explains it best.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -74,13 +75,18 @@ def moved(planes: Planes, flow: NDArray[np.float32], sharp: bool = False) -> Pla
 
 def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """The flow at another size, as absolute places (height, width, 2)."""
-    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    # What is small is scaled, and the grid is added in one pass: this is half of what compensation takes.
+    scaled = flow * np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     if flow.shape[:2] != (height, width):
-        flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    places = flow * scale
-    places[..., 0] += np.arange(width, dtype=np.float32)
-    places[..., 1] += np.arange(height, dtype=np.float32)[:, None]
-    return places
+        scaled = np.asarray(cv2.resize(scaled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.add(scaled, _own_places(width, height), out=scaled)
+
+
+@lru_cache(maxsize=4)
+def _own_places(width: int, height: int) -> NDArray[np.float32]:
+    """Where each pixel is itself: across and down, (height, width, 2)."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([columns, rows], -1)
 
 
 def fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
