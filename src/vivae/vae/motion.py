@@ -75,7 +75,7 @@ def moved(planes: Planes, flow: NDArray[np.float32], sharp: bool = False) -> Pla
 
 def absolute_places(flow: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """The flow at another size, as absolute places (height, width, 2)."""
-    # What is small is scaled, and the grid is added in one pass: this is half of what compensation takes.
+    # What is small is scaled, and the grid is added in one pass: that took half of a search for motion.
     scaled = flow * np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     if flow.shape[:2] != (height, width):
         scaled = np.asarray(cv2.resize(scaled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
