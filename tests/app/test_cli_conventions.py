@@ -85,6 +85,17 @@ def test_debug_adds_the_traceback(capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_warning_is_said_once_a_run(capsys):
+    def body(session):
+        for _ in range(3):
+            logging.getLogger("vivae.media").warning("'a.mp4' may be cut off")
+        logging.getLogger("vivae.media").warning("'b.mp4' may be cut off")
+
+    for _ in range(2):
+        assert run(verb(body), ["work"]) == 0
+        assert capsys.readouterr().err.count("may be cut off") == 2
+
+
 def test_results_go_to_stdout_and_notes_to_stderr(capsys):
     def body(session):
         logging.getLogger("vivae.media").warning("converted 10-bit to 8-bit")

@@ -189,12 +189,20 @@ class _Done(ProgressColumn):
 
 
 class _TerminalHandler(logging.Handler):
-    """Log records as lines on stderr, above the progress bars; rich's own handler would break them at 80 columns."""
+    """Log records as lines on stderr, above the progress bars; rich's own handler would break them at 80 columns.
+
+    What is said of a file is said once, however often it is read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        stderr.print(
-            Text(f"{record.levelname.lower()}: {record.getMessage()}", style="yellow"), soft_wrap=True
-        )
+        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        if line not in self.said:
+            self.said.add(line)
+            stderr.print(Text(line, style="yellow"), soft_wrap=True)
 
 
 def run(app: Callable[..., Any], arguments: list[str] | None = None) -> int:
@@ -258,6 +266,9 @@ def debugging() -> bool:
 def _log_to_terminal() -> None:
     log = logging.getLogger("vivae")
     log.setLevel(logging.DEBUG if debugging() else logging.WARNING)
+    for handler in log.handlers:
+        if isinstance(handler, _TerminalHandler):
+            handler.said.clear()
     if not log.handlers:
         log.addHandler(_TerminalHandler())
 
