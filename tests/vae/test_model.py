@@ -195,6 +195,29 @@ def test_a_larger_model_begins_as_the_smaller_one(make_model):
     torch.testing.assert_close(state.memory[:, : config.memory_channels], kept.memory)
 
 
+def test_a_prior_with_one_group_more_begins_as_the_smaller_one(make_model):
+    small = make_model()
+    channels = small.config.latent_channels
+    starts = tuple(group.start for group in small.config.prior_groups[1:])
+    large = make_model(seed=1, latent_channels=2 * channels, groups=(*starts, channels))
+    large.adopt(small)
+    for model in (small, large):
+        model.prior.freeze()
+    symbols = torch.randint(
+        -3, 4, (1, 2 * channels, 6, 6), generator=torch.Generator().manual_seed(5)
+    ).float()
+    quality = torch.tensor([0.6])
+
+    def expected(model, symbols):
+        state = model.initial_state(1, 24, 24)
+        seen = model.expect(state._replace(symbols=symbols), quality)
+        return model.prior.expect(seen, symbols)
+
+    wanted, found = expected(small, symbols[:, :channels]), expected(large, symbols)
+    assert torch.equal(found.mean[:, :channels], wanted.mean)
+    assert torch.equal(found.scale[:, :channels], wanted.scale)
+
+
 def test_only_smaller_models_are_adopted(make_model):
     small, large = make_model(), make_model(memory_channels=7)
     with pytest.raises(ValueError, match="memory_channels"):

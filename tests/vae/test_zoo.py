@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from vivae.errors import FormatError, InputError
 from vivae.vae.zoo import list_models, load_any, load_model, notes_of, resolve, serialise
@@ -25,6 +26,26 @@ def test_saved_models_come_back(make_model, tmp_path):
     one, _ = model.encode(x, state, torch.ones(1))
     two, _ = loaded.encode(x, state, torch.ones(1))
     torch.testing.assert_close(one, two, atol=0.05, rtol=0.01)
+
+
+def test_a_prior_in_single_bytes_is_the_same(make_model, tmp_path):
+    """Its weights are used as whole numbers of 8 bits, and the file may hold just those."""
+    saved = []
+    for size in (1, 2):
+        path = tmp_path / f"{size}.safetensors"
+        path.write_bytes(serialise(make_model(prior_bytes=size)))
+        saved.append(load_model(path))
+        assert serialise(saved[-1]) == path.read_bytes()
+    small, usual = saved
+    weights = sum(layer.weight.numel() for layer in usual.prior.modules() if isinstance(layer, nn.Conv2d))
+    sizes = [(tmp_path / f"{size}.safetensors").stat().st_size for size in (1, 2)]
+    assert weights / 2 < sizes[1] - sizes[0] < 2 * weights
+    symbols = torch.randint(-3, 4, (1, small.config.latent_channels, 6, 6)).float()
+    quality = torch.tensor([0.4])
+    state = small.initial_state(1, 24, 24)._replace(symbols=symbols)
+    one, two = (model.prior.expect(model.expect(state, quality), symbols) for model in saved)
+    assert torch.equal(one.mean, two.mean)
+    assert torch.equal(one.scale, two.scale)
 
 
 def test_unknown_names_list_the_known(tmp_path):
@@ -48,8 +69,11 @@ def test_truncated_weights_are_refused(make_model, tmp_path):
         load_model(path)
 
 
+def test_all_shipped_weights_together_stay_small():
+    assert sum(resolve(name).stat().st_size for name in list_models()) < 40_000_000
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_shipped_models_load(name):
     model = load_any(name)
     assert model.config.name == name
-    assert resolve(name).stat().st_size < 40_000_000

@@ -246,7 +246,8 @@ def model_of(reader: VvaReader, model: str | Path | None = None, device: str = "
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}', which is not here: give its path with --model"
         ) from error
-    if found.hash != header.model_hash:
+    # A model may have been stored in another form, with other bytes, and be the same all the same.
+    if header.model_hash not in (found.hash, *found.notes.get("formerly", ())):
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
             f"'{found.config.name}' {found.hash[:12]}: give the right one with --model"

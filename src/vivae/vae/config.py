@@ -14,7 +14,7 @@ from pydantic import (
 PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 """Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
 
-LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75}
+LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75, "prior_bytes": 2}
 """Settings that the first models do not have, as they were."""
 
 
@@ -58,6 +58,9 @@ class VAEConfig(BaseModel):
     """`uniform` has the quantiser's width, so that its KL is a file's bits; `gaussian` is reparameterised."""
     prior_width: int = Field(64, ge=8, le=128)
     """Hidden channels of the integer prior; also its memory from one step to the next."""
+    prior_bytes: Literal[1, 2] = 2
+    """Bytes of a weight of the prior in a weights file. In use they are whole numbers of 8 bits, so that one byte is as
+    good; the first models have two."""
     quality_nodes: int = Field(5, ge=2, le=32)
     """Support points of the learned gains between quality 0 and 1."""
 

@@ -85,7 +85,8 @@ class VideoVAE(nn.Module):
 
     def adopt(self, other: "VideoVAE") -> None:
         """Begin with the transforms of a smaller model: what it lacks counts as nothing at first. The prior begins
-        anew. Raises ValueError where the other is not smaller, or of another kind."""
+        anew, but where its first groups are the smaller one's (`IntegerPrior.adopt`). Raises ValueError where the other
+        is not smaller, or of another kind."""
         wrong = _not_within(other.config, self.config)
         if wrong:
             raise ValueError(f"it differs in {', '.join(wrong)}")
@@ -97,6 +98,7 @@ class VideoVAE(nn.Module):
         for name, value in other.state_dict().items():
             if name.startswith(("encoder.", "decoder.", "steps.")):
                 _adopt(name, own[name], value, *joined.get(name, (0, 0)))
+        self.prior.adopt(other.prior)
 
     def initial_state(self, batch: int, height: int, width: int) -> VAEState:
         """The state before the first picture. height, width: of the packed frame, multiples of stride / 4."""

@@ -16,7 +16,7 @@ from vivae.media import atomic_dir
 from vivae.vae.config import VAEConfig
 from vivae.vae.cost import cost_of
 from vivae.vae.model import VideoVAE
-from vivae.vae.zoo import is_own, list_models, load_model, resolve, serialise, weights_hash
+from vivae.vae.zoo import fill, is_own, list_models, load_model, resolve, serialise, weights_hash
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _OURS = {"architectures": ["VideoVAE"], "library_name": "vivae", "model_type": "vivae-video-vae"}
@@ -59,7 +59,7 @@ def from_pretrained(name: str | os.PathLike[str], *, device: str = "cpu") -> Vid
         told = json.loads(config.read_text("utf-8"))
         fields = {key: value for key, value in told.items() if key in VAEConfig.model_fields}
         model = VideoVAE(VAEConfig.model_validate(fields))
-        model.load_state_dict(load_file(path))
+        fill(model, load_file(path))
     except (ValidationError, ValueError, AttributeError, OSError, SafetensorError, RuntimeError) as error:
         raise FormatError(f"'{config}' and '{path.name}' are no vivae model: {error}") from error
     model.hash = weights_hash(path)

@@ -132,6 +132,32 @@ class IntegerPrior(nn.Module):
             if isinstance(module, IntegerConv2d):
                 module.freeze()
 
+    def whole(self) -> bool:
+        """Whether all weights are just what is used of them, as in a model read from a file that holds no more."""
+        layers = [module for module in self.modules() if isinstance(module, IntegerConv2d)]
+        return all(torch.equal(layer.quantised()[0], layer.weight) for layer in layers)
+
+    @torch.no_grad()
+    def adopt(self, other: "IntegerPrior") -> None:
+        """Begin as a prior of fewer channels; what is new sees what its last group's passes see, and tells nothing.
+
+        Where the groups of `other` are not the first of these, or its width is another, nothing is taken over.
+        """
+        few, many = other.latent_channels, self.latent_channels
+        own, old = self.trunk.weight, other.trunk.weight
+        if other.groups != self.groups[: len(other.groups)] or len(own) != len(old):
+            return
+        parts = [(2 * many, 2 * few, old.shape[1] - 2 * few), (0, 0, few), (many, few, few)]
+        _take(self.trunk, other.trunk, parts)
+        for index in range(self.passes):
+            like = index if index < other.passes else other.passes - 2 + index % 2
+            seen = other.contexts[like]
+            assert isinstance(seen, IntegerConv2d)
+            _take(self.contexts[index], seen, [(0, 0, seen.in_channels)])
+            self.hidden[index].load_state_dict(other.hidden[like].state_dict())
+            if index < other.passes:
+                self.heads[index].load_state_dict(other.heads[index].state_dict())
+
     def mask(self, index: int, height: int, width: int) -> Tensor:
         """Which of (L, h, w) symbols pass `index` codes; the passes are disjoint and together cover all."""
         rows = torch.arange(height)[:, None] + torch.arange(width)[None, :]
@@ -201,6 +227,17 @@ class IntegerPrior(nn.Module):
         offset = torch.floor(mean + 0.5)
         fraction = (mean - offset) * FRACTIONS + FRACTIONS // 2
         return (level * FRACTIONS + fraction).long(), offset.long()
+
+
+def _take(own: nn.Module, other: IntegerConv2d, parts: list[tuple[int, int, int]]) -> None:
+    """The weights of `other` for parts of the inputs (first of the own, first of the other's, count); else zero."""
+    assert isinstance(own, IntegerConv2d)
+    assert own.bias is not None
+    assert other.bias is not None
+    own.weight.zero_()
+    for to, at, count in parts:
+        own.weight[:, to : to + count] = other.weight[:, at : at + count]
+    own.bias.copy_(other.bias)
 
 
 def _spread(part: Tensor, whole: slice, like: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Nothing is unpickled and nothing is fetched: models come inside the package or f
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ from vivae.vae.enhancer import Enhancer, EnhancerConfig
 from vivae.vae.generator import Generator, GeneratorConfig, new_generator
 from vivae.vae.middle import MiddleConfig, MiddleFrame
 from vivae.vae.model import VideoVAE
+from vivae.vae.prior import IntegerConv2d
 from vivae.vae.segmenter import FlowSegmenter, SegmenterConfig
 
 FORMAT = "vivae-model-1"
@@ -110,9 +111,10 @@ def weights_hash(path: Path) -> str:
 
 
 def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
-    """Weights as float16 (integer tables as they are) with the configuration, as safetensors bytes.
+    """Weights as float16 and integer tables as they are, with the configuration, as safetensors bytes.
 
-    The prior is frozen on the rounded weights, so that what is saved is exactly what will run.
+    The prior is frozen on the rounded weights, so that what is saved is exactly what will run. Its weights are whole
+    numbers of 8 bits where the configuration says so.
     """
     form, build = _form_of(model)
     clone = build(model.config)
@@ -121,15 +123,37 @@ def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
         for key, value in model.state_dict().items()
     }
     clone.load_state_dict(state)
-    if isinstance(clone, VideoVAE):
+    if isinstance(clone, VideoVAE) and not clone.prior.whole():
         clone.prior.freeze()
     tensors = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
+    if isinstance(clone, VideoVAE) and clone.config.prior_bytes == 1:
+        for key, layer in _priors(clone):
+            tensors[key] = (layer.quantised()[0] * torch.exp2(layer.exponent)[:, None, None, None]).to(
+                torch.int8
+            )
     header = {"format": form, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
     # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
     return save(tensors, metadata={"vivae": json.dumps(header)})
+
+
+def fill(model: AnyModel, tensors: dict[str, torch.Tensor]) -> None:
+    """Give a model the weights of a file. Raises RuntimeError for what is missing or has another shape."""
+    if isinstance(model, VideoVAE):
+        for key, _ in _priors(model):
+            exponent = tensors.get(key.replace(".weight", ".exponent"))
+            if key in tensors and tensors[key].dtype == torch.int8 and exponent is not None:
+                tensors[key] = tensors[key] * torch.exp2(-exponent)[:, None, None, None]
+    model.load_state_dict(tensors)
+
+
+def _priors(model: VideoVAE) -> Iterator[tuple[str, IntegerConv2d]]:
+    """The layers of the prior, each with the name of its weights."""
+    for name, layer in model.prior.named_modules(prefix="prior"):
+        if isinstance(layer, IntegerConv2d):
+            yield f"{name}.weight", layer
 
 
 def load_any(name: str | Path, *, device: str | torch.device = "cpu") -> AnyModel:
@@ -209,7 +233,7 @@ def _load(path: str, _changed: int, device: str) -> AnyModel:
     except (SafetensorError, ValidationError, ValueError, KeyError, OSError) as error:
         raise FormatError(f"{path} is no readable vivae model: {error}") from error
     try:
-        model.load_state_dict(tensors)
+        fill(model, tensors)
     except RuntimeError as error:
         raise FormatError(f"{path}: weights and configuration disagree: {error}") from error
     model.hash = weights_hash(Path(path))
