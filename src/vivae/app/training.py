@@ -170,7 +170,7 @@ def _train(
 
 APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
-APART_OF_VAES = {"name", "motion", "cubic"}
+APART_OF_VAES = {"name", "motion", "cubic", "prior_bytes"}
 """In what a `VideoVAE` may differ from the one all of whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", MiddleFrame, FlowSegmenter)

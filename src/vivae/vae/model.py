@@ -190,7 +190,7 @@ class VideoVAE(nn.Module):
 
 def _not_within(small: VAEConfig, large: VAEConfig) -> list[str]:
     """Names of the settings in which a model is no part of a larger one."""
-    free = {"name", "nested", "groups", "prior_width", "still"}
+    free = {"name", "nested", "groups", "prior_width", "prior_bytes", "still", "motion", "cubic"}
     grown = {"latent_channels", "widths", "encoder_depths", "decoder_depths", "memory_channels"}
     wrong = []
     for name in VAEConfig.model_fields.keys() - free:
