@@ -8,6 +8,7 @@ from vivae.codec.motion_field import THRESHOLDS, FieldCoder
 from vivae.errors import FormatError
 from vivae.vae.compensation import FARTHEST
 from vivae.vae.prior import frequency_tables
+from vivae.vae.softness import LEVELS
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,29 @@ def test_fields_come_back(tables, size, reach):
         assert found.dtype == np.int32
         assert np.array_equal(found, field)
     reader.finish()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 17)])
+def test_softness_comes_back(tables, size):
+    rng = np.random.default_rng(3)
+    parts = [rng.integers(-3, 4, (*size, 2)), rng.integers(0, LEVELS + 1, (*size, 1))]
+    field = np.concatenate(parts, -1).astype(np.int32)
+    writer = SymbolWriter(tables)
+    FieldCoder(*size, soft=True).code(writer, field)
+    reader = SymbolReader(tables, writer.finish())
+    assert np.array_equal(FieldCoder(*size, soft=True).code(reader), field)
+    reader.finish()
+
+
+def test_softness_that_nobody_wants_soon_costs_next_to_nothing(tables):
+    bits = []
+    for soft in (False, True):
+        coder, field = FieldCoder(14, 24, soft=soft), np.zeros((14, 24, 2 + soft), np.int32)
+        for _ in range(4):
+            writer = SymbolWriter(tables)
+            coder.code(writer, field)
+        bits.append(writer.bits)
+    assert bits[1] - bits[0] < 0.03 * 14 * 24
 
 
 def test_what_stands_still_soon_costs_next_to_nothing(tables):
@@ -69,10 +93,13 @@ def test_a_key_forgets(tables):
 def test_noise_stays_in_bounds(tables):
     rng = np.random.default_rng(2)
     for _ in range(30):
-        coder, reader = FieldCoder(7, 10), SymbolReader(tables, rng.bytes(256))
+        coder, reader = FieldCoder(7, 10, soft=True), SymbolReader(tables, rng.bytes(256))
         try:
             for _ in range(5):
-                assert np.abs(coder.code(reader)).max() <= FARTHEST
+                field = coder.code(reader)
+                assert np.abs(field[..., :2]).max() <= FARTHEST
+                assert field[..., 2].min() >= 0
+                assert field[..., 2].max() <= LEVELS
         except FormatError:
             continue
 

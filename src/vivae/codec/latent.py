@@ -29,7 +29,7 @@ from vivae.codec.refining import Sought, refined
 from vivae.codec.symbols import Preface, SymbolStream
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
-from vivae.vae.compensation import MotionSearch, as_tensor, compensated, finer, luma_of
+from vivae.vae.compensation import MotionSearch, finer, luma_of, moved_to
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import Layout, StreamDecoder, grouped
 from vivae.vae.zoo import load_model
@@ -107,9 +107,11 @@ class LatentEncoder:
             self._stream.preface(writer, Preface(better, None))
             return
         here, last = (luma_of(picture, self._model.config)[0] for picture in (x, self._state.picture))
-        self._field = search.field(here, last, self._header.quality / QUALITY_UNITS, self._field)
-        self._stream.preface(writer, Preface(better, self._field))
-        self._state = compensated(self._state, as_tensor(self._field, x.device), self._model.config)
+        asked = self._header.quality / QUALITY_UNITS
+        self._field = search.field(here, last, asked, self._field)
+        quality = torch.tensor([asked])
+        self._state, fields = moved_to(self._field[None], x, self._state, quality, self._model.config)
+        self._stream.preface(writer, Preface(better, fields[0]))
 
     def _closed(self, pending: "_Pending") -> Group:
         self.bits += pending.writer.bits

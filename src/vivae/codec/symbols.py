@@ -32,7 +32,7 @@ class Preface(NamedTuple):
     finer: int
     """By how many 255ths the step's quality is above the file's."""
     field: NDArray[np.int32] | None
-    """(rows, columns, 2), in parts of a pixel; None at a key."""
+    """(rows, columns, 2), in parts of a pixel, or 3 with softness; None at a key."""
 
 
 class SymbolStream:
@@ -51,7 +51,7 @@ class SymbolStream:
         check_prior(self._prior, rows, columns)
         self.tables = Tables(model.tables.cpu().numpy())
         self._usual = quality
-        self._fields = FieldCoder(rows, columns) if model.config.motion else None
+        self._fields = FieldCoder(rows, columns, soft=model.config.soft) if model.config.motion else None
         masks = (self._prior.mask(index, rows, columns) for index in range(self._prior.passes))
         # Positions are gathered several times faster than masks are applied.
         self._places = [mask.flatten().nonzero()[:, 0] for mask in masks]

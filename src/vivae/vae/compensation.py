@@ -5,6 +5,8 @@ picture, in whole quarters of a pixel. Between the middles of the positions it i
 interpolation, Sullivan and Baker, ICASSP 1991), so nothing tears at their edges. The last picture is fetched along it
 by bicubic filters, the decoder's memory by bilinear ones; the prior stays where it is.
 
+A field may have a third number at each position, how soft its prediction is (`vivae.vae.softness`).
+
 Fields are whole numbers, and a file carries them: only pictures depend on how a machine interpolates.
 """
 
@@ -21,6 +23,8 @@ from vivae.vae.blocks import sampled
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState
 from vivae.vae.motion import Motion, absolute_places, fetched
+from vivae.vae.softness import WORTH as SOFT_WORTH
+from vivae.vae.softness import errors, softened
 
 Whole = TypeVar("Whole", np.int32, np.int64)
 
@@ -52,8 +56,11 @@ def finer(index: int) -> float:
 
 
 def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
-    """The state with picture and memory moved. field: (B, 2, H/stride, W/stride), in parts of a pixel."""
-    pixels = field.float() / PARTS
+    """The state with picture and memory moved.
+
+    field: (B, 2 or 3, H/stride, W/stride): right and down in parts of a pixel, and softness.
+    """
+    pixels = field[:, :2].float() / PARTS
     planes, start = [], 0
     for size in PLANES[config.colour]:
         fold = round(size**0.5)
@@ -61,7 +68,8 @@ def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
         planes.append(F.pixel_unshuffle(_carried(plane, pixels, config, "bicubic"), fold))
         start += size
     memory = _carried(state.memory, pixels, config, "bilinear")
-    return state._replace(picture=torch.cat(planes, 1).clamp(0, 1), memory=memory)
+    picture = torch.cat(planes, 1).clamp(0, 1)
+    return state._replace(picture=softened(picture, field[:, 2:], config), memory=memory)
 
 
 def _carried(plane: Tensor, pixels: Tensor, config: VAEConfig, method: str) -> Tensor:
@@ -73,7 +81,7 @@ def _carried(plane: Tensor, pixels: Tensor, config: VAEConfig, method: str) -> T
 
 
 def as_tensor(field: NDArray[np.int32], device: torch.device) -> Tensor:
-    """One field (rows, columns, 2) as (1, 2, rows, columns)."""
+    """One field (rows, columns, 2 or 3) as (1, 2 or 3, rows, columns)."""
     return torch.from_numpy(field)[None].movedim(-1, 1).to(device)
 
 
@@ -145,8 +153,13 @@ class MotionSearch:
         error = cv2.absdiff(here, fetched(last, absolute_places(flow, width, height), sharp=False))
         error = np.square(error, dtype=np.float32)
         mean = cv2.resize(error, field.shape[1::-1], interpolation=cv2.INTER_AREA)
-        allowed = 100 * 10.0**-quality
-        return np.asarray(SPREAD * self.stride**2 / 2 * np.log2(1 + mean / allowed), np.float32)
+        return _bits_left(np.asarray(mean, np.float32), self.stride, quality)
+
+
+def _bits_left(error: NDArray[np.float32], stride: int, quality: float) -> NDArray[np.float32]:
+    """Roughly what coding takes where positions are left with such mean squares, in code values, at a quality."""
+    allowed = 100 * 10.0**-quality
+    return np.asarray(SPREAD * stride**2 / 2 * np.log2(1 + error / allowed), np.float32)
 
 
 def _vector_bits(field: NDArray[np.int32], around: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -169,10 +182,27 @@ def _neighbours(field: NDArray[np.int32]) -> list[NDArray[np.int32]]:
     return [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
 
 
+def moved_to(
+    fields: NDArray[np.int32], x: Tensor, state: VAEState, quality: Tensor, config: VAEConfig
+) -> tuple[VAEState, NDArray[np.int32]]:
+    """The state moved along fields (B, rows, columns, 2), and these with the softness that suits pictures x best,
+    where the model knows softness. quality: (B,)."""
+    moved = compensated(state, torch.from_numpy(fields).movedim(-1, 1).to(x.device), config)
+    if not config.soft:
+        return moved, fields
+    left = errors(x, moved.picture, config)
+    pairs = zip(left, quality.tolist(), strict=True)
+    bits = np.stack([_bits_left(error, config.stride, at) for error, at in pairs])
+    bits[:, 1:] += SOFT_WORTH
+    softness = bits.argmin(1).astype(np.int32)
+    picture = softened(moved.picture, torch.from_numpy(softness)[:, None].to(x.device), config)
+    return moved._replace(picture=picture), np.concatenate([fields, softness[..., None]], -1)
+
+
 def followed(
     search: MotionSearch, x: Tensor, state: VAEState, quality: Tensor, config: VAEConfig
 ) -> VAEState:
     """The state moved to where things are in the coming pictures x (B, P, h, w), each clip at its quality (B,)."""
     pairs = zip(luma_of(x, config), luma_of(state.picture, config), quality.tolist(), strict=True)
     fields = np.stack([search.field(here, last, at) for here, last, at in pairs])
-    return compensated(state, torch.from_numpy(fields).to(x.device).movedim(-1, 1), config)
+    return moved_to(fields, x, state, quality, config)[0]

@@ -14,7 +14,7 @@ from pydantic import (
 PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 """Channels that each plane fills in a packed frame (one 4x4 block of luma a position)."""
 
-LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75, "prior_bytes": 2}
+LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75, "soft": False, "prior_bytes": 2}
 """Settings that the first models do not have, as they were."""
 
 
@@ -52,6 +52,8 @@ class VAEConfig(BaseModel):
     """Whether the latent codec moves what the model knows of the last step to where things are in this one."""
     cubic: float = Field(0.75, ge=0, le=1)
     """-a of the bicubic filter that fetches the last picture along the motion: see `vivae.vae.blocks.sampled`."""
+    soft: bool = False
+    """Whether what is moved may lose detail, position by position: see `vivae.vae.softness`. Only with `motion`."""
     condition_channels: int = Field(0, ge=0, le=768)
     """Channels of an optional packed condition at level 0 (0: the model takes none)."""
     posterior: Literal["uniform", "gaussian"] = "uniform"
@@ -78,6 +80,8 @@ class VAEConfig(BaseModel):
             raise ValueError(
                 "motion is compensated from frame to frame: still must be false and temporal_stride 1"
             )
+        if self.soft and not self.motion:
+            raise ValueError("only what is moved can be softened: soft needs motion")
         if not _rises(self.nested, self.latent_channels):
             raise ValueError(
                 f"nested must rise and lie between 0 and latent_channels, got {self.nested} of {self.latent_channels}"
