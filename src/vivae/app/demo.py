@@ -31,7 +31,7 @@ from vivae.vae.stream import encode_stream
 from vivae.vae.zoo import load_model
 
 RATIOS = (50, 100, 200)
-SECONDS = 1.2
+SECONDS = 0.8
 """Of the clip; enough to see motion, short enough to be searched for three sizes in minutes."""
 BEGIN = 3.04
 """Seconds into our own clip, where a shot with people and traffic begins; a user's clip is taken from its start."""
