@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vivae.app.training import find_recipe, train
+from vivae.app.training import find_recipe, new_vae, train
 from vivae.errors import InputError
 from vivae.media import open_video, open_writer
+from vivae.train.recipe import Recipe, load_recipe
 from vivae.vae.zoo import load_model, notes_of
 
 RECIPE = """
@@ -24,6 +25,16 @@ stages: [{batch: 2, frames: 2}]
 optimiser: {warmup: 2, ema: 0.9}
 budget: {steps: 6, evaluate_every: 3}
 """
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+BEGUN = [path for path in SHIPPED if isinstance(one := load_recipe(path), Recipe) and one.start_from]
+
+
+@pytest.mark.parametrize("path", BEGUN, ids=lambda path: path.stem)
+def test_shipped_recipes_suit_the_weights_they_begin_with(path):
+    recipe = load_recipe(path)
+    assert new_vae(recipe).config == recipe.model
 
 
 @pytest.fixture

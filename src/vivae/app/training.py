@@ -40,6 +40,7 @@ from vivae.train.recipe import (
 from vivae.train.sampler import ClipSampler, Window, evaluation_windows
 from vivae.train.scene import background_of, camera_size
 from vivae.train.vae_lesson import VAELesson
+from vivae.vae.config import WEIGHTLESS
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.generator import Generator
 from vivae.vae.middle import MiddleFrame
@@ -170,14 +171,12 @@ def _train(
 
 APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
-APART_OF_VAES = {"name", "motion", "cubic", "prior_bytes"}
-"""In what a `VideoVAE` may differ from the one all of whose weights it begins with."""
 Taught = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", MiddleFrame, FlowSegmenter)
 
 
 def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Taught:
-    model = _new_vae(recipe)
+    model = new_vae(recipe)
     lesson = VAELesson(recipe, model, [window.frames[None] for window in windows])
     return lesson, lambda stage: ClipSampler(dataset.train, recipe.data, stage, **share)
 
@@ -225,13 +224,13 @@ def _begun(model: M, start_from: str | None, load: Callable[[str], M]) -> M:
     return model
 
 
-def _new_vae(recipe: Recipe) -> VideoVAE:
+def new_vae(recipe: Recipe) -> VideoVAE:
     """With all weights of a model of the same shape, or the transforms of a smaller one."""
     model = VideoVAE(recipe.model)
     if recipe.start_from is None:
         return model
-    start = load_model(recipe.start_from)
-    if start.config.model_dump(exclude=APART_OF_VAES) == model.config.model_dump(exclude=APART_OF_VAES):
+    start, apart = load_model(recipe.start_from), set(WEIGHTLESS)
+    if start.config.model_dump(exclude=apart) == model.config.model_dump(exclude=apart):
         model.load_state_dict(start.state_dict())
         return model
     try:

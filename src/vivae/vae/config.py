@@ -16,6 +16,8 @@ PLANES = {"yuv420": (16, 4, 4), "gray": (16,)}
 
 LATER = {"groups": None, "still": False, "motion": False, "cubic": 0.75, "soft": False, "prior_bytes": 2}
 """Settings that the first models do not have, as they were."""
+WEIGHTLESS = frozenset({"name", "motion", "cubic", "soft", "prior_bytes"})
+"""Settings that no weight depends on: in these a model may differ from the one it begins with."""
 
 
 class VAEConfig(BaseModel):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vivae.vae.blocks import QualityGain
-from vivae.vae.config import VAEConfig
+from vivae.vae.config import WEIGHTLESS, VAEConfig
 from vivae.vae.networks import Decoder, Encoder, memory_level
 from vivae.vae.prior import IntegerPrior, frequency_tables
 
@@ -190,7 +190,7 @@ class VideoVAE(nn.Module):
 
 def _not_within(small: VAEConfig, large: VAEConfig) -> list[str]:
     """Names of the settings in which a model is no part of a larger one."""
-    free = {"name", "nested", "groups", "prior_width", "prior_bytes", "still", "motion", "cubic"}
+    free = WEIGHTLESS | {"nested", "groups", "prior_width", "still"}
     grown = {"latent_channels", "widths", "encoder_depths", "decoder_depths", "memory_channels"}
     wrong = []
     for name in VAEConfig.model_fields.keys() - free:
