@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from vivae.vae.compensation import moved_to
-from vivae.vae.softness import LEVELS, errors, softened
+from vivae.vae.softness import LEVELS, luma_errors, softened
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_what_suits_a_picture_is_found(model, picture):
     assert np.array_equal(fields[..., :2], still)
     assert np.array_equal(fields[:, :, :2, 2], np.zeros((2, 4, 2)))
     assert np.array_equal(fields[:, :, 4:, 2], np.full((2, 4, 2), LEVELS))
-    before, after = (errors(x, one.picture, model.config)[:, 0].mean() for one in (state, moved))
+    before, after = (luma_errors(x, one.picture, model.config)[:, 0].mean() for one in (state, moved))
     assert after < 0.2 * before
 
 

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
@@ -67,6 +68,17 @@ def test_truncated_weights_are_refused(make_model, tmp_path):
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(FormatError):
         load_model(path)
+
+
+def test_a_damaged_prior_is_refused(make_model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialise(make_model(prior_bytes=1)))
+    with safe_open(path, "pt") as file:
+        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for wrong in (torch.tensor(3, dtype=torch.int32), torch.zeros(2, 2, dtype=torch.int32)):
+        path.write_bytes(save(tensors | {"prior.trunk.exponent": wrong}, metadata=told))
+        with pytest.raises(FormatError, match="disagree"):
+            load_model(path)
 
 
 def test_all_shipped_weights_together_stay_small():

@@ -8,6 +8,7 @@ key. What is left is coded by the model's own frequency tables. Softness, where 
 passes, expected to be the mean of its neighbours.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -93,43 +94,31 @@ class FieldCoder:
 
     def code(self, coder: Coder, field: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """Code a field, or with None read it. Returns it."""
-        vectors = None if field is None else field[..., :2]
-        parts = [self._coded(coder, vectors, 2, -FARTHEST, FARTHEST, self._vectors)]
+        found = [self._coded(coder, field, VECTORS, self._vectors)]
         if self._soft:
-            softness = None if field is None else field[..., 2:]
-            parts.append(self._coded(coder, softness, 1, 0, LEVELS, self._softness))
-        return np.concatenate(parts, -1).astype(np.int32)
+            found.append(self._coded(coder, field, SOFTNESS, self._softness))
+        return np.concatenate(found, -1).astype(np.int32)
 
     def _coded(
-        self,
-        coder: Coder,
-        field: NDArray[np.int32] | None,
-        components: int,
-        least: int,
-        most: int,
-        learned: _Sizes,
+        self, coder: Coder, field: NDArray[np.int32] | None, kind: "_Kind", learned: _Sizes
     ) -> Integers:
+        given = None if field is None else field[..., kind.where].astype(np.int64)
+        count = kind.where.stop - kind.where.start
         # Values that are known, and 1 for each position.
-        known = np.zeros((*self._size, components + 1), np.int64)
+        known = np.zeros((*self._size, count + 1), np.int64)
         for part in self._passes:
             expected, apart = self._expected(known, part)
             if not apart.size:
                 continue
-            classes = np.repeat(
-                _vector_classes(part, apart) if components > 1 else _soft_classes(expected, apart), components
-            )
-            given = None
-            if field is not None:
-                given = (
-                    (field[part.rows, part.columns].reshape(-1, components) - expected)
-                    .ravel()
-                    .astype(np.int64)
-                )
-            found = coder.code(learned.tables(classes), given)
+            classes = np.repeat(kind.classes(part, expected, apart), count)
+            missing = None
+            if given is not None:
+                missing = (given[part.rows, part.columns].reshape(-1, count) - expected).ravel()
+            found = coder.code(learned.tables(classes), missing)
             learned.learn(classes, found)
-            values = np.clip(expected + found.reshape(-1, components), least, most)
+            values = np.clip(expected + found.reshape(-1, count), kind.least, kind.most)
             place = known[part.rows, part.columns]
-            place[..., :-1], place[..., -1] = values.reshape(*place.shape[:2], components), 1
+            place[..., :-1], place[..., -1] = values.reshape(*place.shape[:2], count), 1
         learned.fade()
         return known[..., :-1]
 
@@ -154,11 +143,25 @@ class FieldCoder:
         return mean.reshape(-1, components), apart.ravel()
 
 
-def _vector_classes(part: _Pass, apart: Integers) -> Integers:
+def _vector_classes(part: _Pass, _expected: Integers, apart: Integers) -> Integers:
     if not part.neighbours:
         return np.full(len(apart), len(DISAGREEMENTS) + 1)
     return np.searchsorted(DISAGREEMENTS, apart)
 
 
-def _soft_classes(expected: Integers, apart: Integers) -> Integers:
+def _soft_classes(_part: _Pass, expected: Integers, apart: Integers) -> Integers:
     return expected[:, 0] * SOFT_APART + np.minimum(apart, SOFT_APART - 1)
+
+
+class _Kind(NamedTuple):
+    """What is coded of a field: which of its components, from what to what, and what makes some alike."""
+
+    where: slice
+    least: int
+    most: int
+    classes: Callable[[_Pass, Integers, Integers], Integers]
+    """Of a pass, the predictions (N, components) and how far those around are from them (N,): classes (N,)."""
+
+
+VECTORS = _Kind(slice(0, 2), -FARTHEST, FARTHEST, _vector_classes)
+SOFTNESS = _Kind(slice(2, 3), 0, LEVELS, _soft_classes)

@@ -5,6 +5,7 @@ multiplication than dense 2-D ones.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,16 @@ class QualityGain(nn.Module):
         share = (position - below)[:, None]
         log_gain = self.log_gain[below] * (1 - share) + self.log_gain[below + 1] * share
         return log_gain.exp()[:, :, None, None]
+
+
+def on_planes(picture: Tensor, sizes: Sequence[int], change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A packed picture (B, sum(sizes), h, w) with each plane changed as a whole: (B, 1, h * fold, w * fold), where its
+    number in `sizes` is the square of the fold."""
+    changed = []
+    for packed in picture.split(list(sizes), 1):
+        fold = math.isqrt(packed.shape[1])
+        changed.append(F.pixel_unshuffle(change(F.pixel_shuffle(packed, fold)), fold))
+    return torch.cat(changed, 1)
 
 
 def sampled(planes: Tensor, flow: Tensor, method: str = "bicubic", cubic: float = TORCH_CUBIC) -> Tensor:

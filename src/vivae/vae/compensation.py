@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vivae.vae.blocks import sampled
+from vivae.vae.blocks import on_planes, sampled
 from vivae.vae.config import PLANES, VAEConfig
 from vivae.vae.model import VAEState
 from vivae.vae.motion import Motion, absolute_places, fetched
-from vivae.vae.softness import WORTH as SOFT_WORTH
-from vivae.vae.softness import errors, softened
+from vivae.vae.softness import SOFT_WORTH, luma_errors, softened
 
 Whole = TypeVar("Whole", np.int32, np.int64)
 
@@ -61,14 +60,10 @@ def compensated(state: VAEState, field: Tensor, config: VAEConfig) -> VAEState:
     field: (B, 2 or 3, H/stride, W/stride): right and down in parts of a pixel, and softness.
     """
     pixels = field[:, :2].float() / PARTS
-    planes, start = [], 0
-    for size in PLANES[config.colour]:
-        fold = round(size**0.5)
-        plane = F.pixel_shuffle(state.picture[:, start : start + size], fold)
-        planes.append(F.pixel_unshuffle(_carried(plane, pixels, config, "bicubic"), fold))
-        start += size
+    picture = on_planes(
+        state.picture, PLANES[config.colour], lambda plane: _carried(plane, pixels, config, "bicubic")
+    ).clamp(0, 1)
     memory = _carried(state.memory, pixels, config, "bilinear")
-    picture = torch.cat(planes, 1).clamp(0, 1)
     return state._replace(picture=softened(picture, field[:, 2:], config), memory=memory)
 
 
@@ -190,7 +185,7 @@ def moved_to(
     moved = compensated(state, torch.from_numpy(fields).movedim(-1, 1).to(x.device), config)
     if not config.soft:
         return moved, fields
-    left = errors(x, moved.picture, config)
+    left = luma_errors(x, moved.picture, config)
     pairs = zip(left, quality.tolist(), strict=True)
     bits = np.stack([_bits_left(error, config.stride, at) for error, at in pairs])
     bits[:, 1:] += SOFT_WORTH

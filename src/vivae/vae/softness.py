@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivae.vae.blocks import on_planes
 from vivae.vae.config import PLANES, VAEConfig
 
 LEVELS = 2
 """A softness of n leaves what is seen at a 2^n-th of the size."""
-WORTH = 6.0
+SOFT_WORTH = 6.0
 """Bits that a softness must save at a position."""
 
 
@@ -25,17 +26,15 @@ def softened(picture: Tensor, softness: Tensor, config: VAEConfig) -> Tensor:
     levels = [level for level in range(1, LEVELS + 1) if bool((softness == level).any())]
     if not levels:
         return picture
-    planes, start = [], 0
-    for size in PLANES[config.colour]:
-        fold = round(size**0.5)
-        plane = F.pixel_shuffle(picture[:, start : start + size], fold)
-        start += size
-        sharp = plane
+
+    def change(sharp: Tensor) -> Tensor:
+        plane = sharp
         for level in levels:
             share = F.interpolate((softness == level).to(plane), plane.shape[-2:], mode="bilinear")
             plane = plane + share * (_without_detail(sharp, level) - sharp)
-        planes.append(F.pixel_unshuffle(plane, fold))
-    return torch.cat(planes, 1)
+        return plane
+
+    return on_planes(picture, PLANES[config.colour], change)
 
 
 def _without_detail(plane: Tensor, level: int) -> Tensor:
@@ -45,7 +44,7 @@ def _without_detail(plane: Tensor, level: int) -> Tensor:
     return whole[..., : plane.shape[-2], : plane.shape[-1]]
 
 
-def errors(x: Tensor, picture: Tensor, config: VAEConfig) -> NDArray[np.float32]:
+def luma_errors(x: Tensor, picture: Tensor, config: VAEConfig) -> NDArray[np.float32]:
     """(B, 1 + LEVELS, rows, columns): mean squares, in code values of luma, of what predictions leave of pictures x.
 
     x, picture: packed (B, P, h, w) in [0, 1]; the prediction as it is, and at each softness throughout.

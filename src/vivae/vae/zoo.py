@@ -142,10 +142,12 @@ def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
 def fill(model: AnyModel, tensors: dict[str, torch.Tensor]) -> None:
     """Give a model the weights of a file. Raises RuntimeError for what is missing or has another shape."""
     if isinstance(model, VideoVAE):
-        for key, _ in _priors(model):
-            exponent = tensors.get(key.replace(".weight", ".exponent"))
-            if key in tensors and tensors[key].dtype == torch.int8 and exponent is not None:
-                tensors[key] = tensors[key] * torch.exp2(-exponent)[:, None, None, None]
+        for key, layer in _priors(model):
+            weight, exponent = tensors.get(key), tensors.get(key.replace(".weight", ".exponent"))
+            if weight is None or exponent is None or exponent.shape != layer.exponent.shape:
+                continue  # said below
+            if weight.dtype == torch.int8 and weight.shape == layer.weight.shape:
+                tensors[key] = weight * torch.exp2(-exponent)[:, None, None, None]
     model.load_state_dict(tensors)
 
 
