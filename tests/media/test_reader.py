@@ -335,6 +335,13 @@ def test_a_truncated_file_gives_what_is_there(make_clip, caplog, codec):
     assert 5 < len(some) < 40
     assert [f.time for f in some] == [f.time for f in whole[: len(some)]]
     assert any("cut off" in m for m in warnings(caplog))
+    caplog.clear()
+    # A span within what is there is whole, and one beyond it is not.
+    last = float(some[-1].time)
+    assert read(path, end=last / 2)
+    assert not warnings(caplog)
+    assert len(read(path, start=last / 2, end=float(whole[-1].time))) < len(whole) / 2
+    assert any("cut off" in m for m in warnings(caplog))
 
 
 def test_a_damaged_file_is_read_on_with_one_warning(make_clip, caplog):

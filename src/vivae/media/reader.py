@@ -92,7 +92,7 @@ class VideoReader:
         """Trim, convert, and give each frame the time until its successor as duration."""
         pending: Frame | None = None
         last_step: Fraction | None = None
-        count = 0
+        count, exhausted = 0, True
         stamped = self._images() if self._source.sequence else self._decode()
         with closing(stamped):
             for picture, time, duration in _increasing(stamped, self.info):
@@ -102,6 +102,7 @@ class VideoReader:
                 if pending is not None:
                     last_step = pending.duration = time - pending.time
                 if self._end is not None and time + self.start >= self._end:
+                    exhausted = False
                     break
                 if pending is not None:
                     yield pending
@@ -119,15 +120,17 @@ class VideoReader:
             raise InputError(f"'{self.info.path}' has no frame in the chosen span: it is {length:g} s long")
         else:
             raise FormatError(f"'{self.info.path}' holds no frame that can be decoded")
-        if not self.start and self._end is None:
-            self._report_missing(count, pending.time + pending.duration)
+        if exhausted:
+            self._report_missing(count, self.start + pending.time + pending.duration)
 
     def _report_missing(self, count: int, end: Fraction) -> None:
+        """Where all that could be read ends: `count` frames from the start on, and the time."""
         info = self.info
-        if info.frames is not None and count < info.frames:
+        expected = info.duration if self._end is None else min(info.duration, self._end)
+        if not self.start and self._end is None and info.frames is not None and count < info.frames:
             logger.warning("'%s' declares %d frames, %d could be read", info.path, info.frames, count)
         # Some slack, because the sound may outlast the pictures.
-        elif end < info.duration * Fraction(19, 20) - 2 / info.fps:
+        elif end < expected - info.duration / 20 - 2 / info.fps:
             logger.warning(
                 "'%s' ends at %.2f s, though it says %.2f s: it may be cut off", info.path, end, info.duration
             )
