@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from vivae.app.console import Session, run
 from vivae.app.options import Debug, Json, Start, amount, seconds
 from vivae.errors import FormatError, Interrupted, OutputError
+from vivae.media.kept import Kept, folder_for
 
 
 def verb(body):
@@ -73,6 +74,19 @@ def test_wrong_usage_is_one_line_that_points_to_help(arguments, capsys):
 def test_ctrl_c_says_what_is_kept(capsys):
     assert run(fail_with(KeyboardInterrupt()), ["work"]) == 130
     assert "Nothing is kept." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_ctrl_c_says_what_the_next_run_finds(tmp_path, finished):
+    output = tmp_path / "small.mp4"
+    if finished:
+        Kept(folder_for(output), "a job").put("the first shot", {}, b"coded")
+    with (
+        pytest.raises(Interrupted, match="No output was written") as caught,
+        Session(kept="Finished shots", output=output),
+    ):
+        raise KeyboardInterrupt
+    assert ("Finished shots are kept" in str(caught.value)) == finished
 
 
 def test_sigterm_ends_like_ctrl_c(capsys):

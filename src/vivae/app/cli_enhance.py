@@ -102,8 +102,7 @@ def enhance(
     debug: Debug = False,
 ) -> None:
     """Make a video better: less noise and compression, more pixels, light and focus. Measures first what it needs."""
-    kept = "Segments that are finished are kept: run the same command again to go on."
-    with Session(as_json, kept=kept) as session:
+    with Session(as_json, kept="Finished segments", output=output) as session:
         session.show(
             vivae.enhance(
                 source,

@@ -67,8 +67,7 @@ def segment(
     debug: Debug = False,
 ) -> None:
     """Cut objects out of a video: those you point at, those that move, or what passes a camera that stands still."""
-    kept = "Frames that were labelled are kept: run the same command again to go on."
-    with Session(as_json, kept=kept) as session:
+    with Session(as_json, kept="Labelled frames", output=output) as session:
         session.show(
             vivae.segment(
                 source,

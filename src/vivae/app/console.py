@@ -75,13 +75,16 @@ def listening(progress: Callable[[int, int | None], None]) -> Iterator[Listener]
 class Session:
     """One run of one verb. Use as a context manager: it closes the progress bars and explains a Ctrl-C.
 
-    as_json: results are printed as JSON and no progress is shown. kept: what an interrupted run leaves behind.
+    as_json: results are printed as JSON and no progress is shown. kept: what an interrupted run leaves behind, as a
+    sentence; with an output, the parts that it keeps beside that for the next run, said where there are any.
     """
 
-    def __init__(self, as_json: bool = False, kept: str = "No output was written."):
+    def __init__(
+        self, as_json: bool = False, kept: str = "No output was written.", output: str | Path | None = None
+    ):
         self._listener = _listener.get()
         self._as_json = as_json or self._listener is not None
-        self._kept = kept
+        self._kept, self._output = kept, output
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -102,7 +105,18 @@ class Session:
     ) -> None:
         self._bars.stop()
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(f"Interrupted. {self._kept}") from error
+            raise Interrupted(f"Interrupted. {self._left()}") from error
+
+    def _left(self) -> str:
+        if self._output is None:
+            return self._kept
+        from vivae.media.kept import folder_for  # here, so that `vivae --help` need not wait for it
+
+        nothing = "No output was written."
+        anything = any(folder_for(self._output).glob("*.part"))
+        return (
+            f"{nothing} {self._kept} are kept: run the same command again to go on." if anything else nothing
+        )
 
     def progress(self, label: str) -> Callable[[int, int | None], None]:
         """For work on frames: progress(done, total), total None while it is not known."""

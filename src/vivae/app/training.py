@@ -15,7 +15,7 @@ from torch import nn
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
-from vivae.train import generate_lesson
+from vivae.train import generate_lesson, texture
 from vivae.train.between_lesson import BetweenLesson, PassageSampler
 from vivae.train.checkpoint import FILE
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
@@ -203,13 +203,14 @@ def _enhance_lesson(
     model = _new_enhancer(recipe, dataset.train)
     train, test = pairs
     frames = recipe.stages[-1].frames
+    weights = (recipe.steady, recipe.perceptual, recipe.adversarial)
     if not recipe.disturb.shares:
-        lesson = EnhanceLesson(model, pair_windows(test, recipe.data.crop, frames, TEST_PAIRS), recipe.steady)
+        lesson = EnhanceLesson(model, pair_windows(test, recipe.data.crop, frames, TEST_PAIRS), *weights)
         return lesson, lambda stage: PairSampler(train, recipe.data, stage, **share)
     chosen = MixedSampler(
         dataset.test, test, recipe.data, recipe.disturb, Stage(batch=1, frames=frames), seed=0
     )
-    lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)], recipe.steady)
+    lesson = EnhanceLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)], *weights)
     return lesson, lambda stage: MixedSampler(
         dataset.train, train, recipe.data, recipe.disturb, stage, **share
     )
@@ -321,6 +322,8 @@ def _finish(
     path = folder / "model.safetensors"
     if isinstance(trained, generate_lesson.Taught):
         trained = trained.generator  # a critic has done its work
+    if isinstance(trained, texture.Taught):
+        trained = trained.enhancer
     assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter | MiddleFrame)
     if isinstance(trained, VideoVAE) and dataset is not None:
         notes["familiar"] = known_footage(trained, dataset.train)

@@ -77,6 +77,11 @@ def _digest(told: Mapping[str, Any], body: bytes) -> str:
     return hashlib.sha256(json.dumps(told).encode() + b"\n" + body).hexdigest()
 
 
+def folder_for(dst: str | os.PathLike[str]) -> Path:
+    """Where the parts of a job that writes `dst` are kept: hidden beside it."""
+    return Path(dst).absolute().parent / f".{Path(dst).name}.vivae"
+
+
 def file_mark(path: str | os.PathLike[str]) -> str:
     """What tells whether a source is still the same: its place, sizes and times of change."""
     return " ".join(

