@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vivae.tasks.bench_stylize import bench_stylize as bench_stylize
     from vivae.tasks.bench_vae import bench_vae as bench_vae
     from vivae.tasks.compress import compress as compress
-    from vivae.tasks.compress import decompress as decompress
+    from vivae.tasks.decompress import decompress as decompress
     from vivae.tasks.detect_fit import detect_fit as detect_fit
     from vivae.tasks.enhance import enhance as enhance
     from vivae.tasks.export import export as export
@@ -64,7 +64,7 @@ _PLACES = {
     "bench_vae": "vivae.tasks.bench_vae",
     "compress": "vivae.tasks.compress",
     "decode": "vivae.tasks.features",
-    "decompress": "vivae.tasks.compress",
+    "decompress": "vivae.tasks.decompress",
     "demo": "vivae.app.demo",
     "detect_fit": "vivae.tasks.detect_fit",
     "detect_score": "vivae.app.detecting",

@@ -8,7 +8,8 @@ from vivae.codec.roi import calm, calmed
 from vivae.errors import FormatError, InputError
 from vivae.media import Frame
 from vivae.media.masks import read_masks
-from vivae.tasks.compress import compress, decompress
+from vivae.tasks.compress import compress
+from vivae.tasks.decompress import decompress
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from vivae.codec.container import VvaReader
 from vivae.codec.latent import decode_frames
 from vivae.errors import FormatError, InputError, ModelMismatch, OutputError, UnsupportedError
 from vivae.media import Frame, encode_png, open_video, open_writer, probe
-from vivae.tasks.compress import compress, decompress
+from vivae.tasks.compress import compress
+from vivae.tasks.decompress import decompress
 from vivae.vae.zoo import load_model
 
 

@@ -26,7 +26,8 @@ from vivae.media.av1 import Av1Settings, eight_bit
 from vivae.media.kept import Kept
 from vivae.media.packets import decode_packets, open_packet_writer, read_packets
 from vivae.media.resample import enlarged
-from vivae.tasks.compress import compress, decompress, enhancers
+from vivae.tasks.compress import compress
+from vivae.tasks.decompress import decompress, enhancers
 from vivae.tasks.info import info
 from vivae.train.disturb import with_noise
 from vivae.vae.zoo import load_enhancer

@@ -167,6 +167,14 @@ def compress(
             help="Layered: noise is taken out, and described for players to put grain like it back.",
         ),
     ] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="psnr|perceptual",
+            help="Layered: perceptual gives what vivae decodes lost texture, and takes PSNR. [default: psnr]",
+        ),
+    ] = None,
     key_interval: Annotated[
         int | None,
         typer.Option("--key-interval", min=1, help="Latent: frames between seekable ones. [default: 64]"),
@@ -181,12 +189,7 @@ def compress(
     debug: Debug = False,
 ) -> None:
     """Compress a video or image: to a quality, or to a size within 3 per cent."""
-    from vivae.tasks.compress import codec_for  # here, so that `vivae --help` need not wait for it
-
-    kept = "No output was written."
-    if codec_for(output, codec) == "layered":
-        kept += " Finished shots are kept: run the same command again to go on."
-    with Session(as_json, kept=kept) as session:
+    with Session(as_json, kept="Finished shots", output=output) as session:
         session.show(
             vivae.compress(
                 source,
@@ -200,6 +203,7 @@ def compress(
                 speed=speed,
                 roi=roi,
                 grain=grain,
+                tune=tune,
                 key_interval=key_interval,
                 model=model,
                 threads=threads,

@@ -1,8 +1,11 @@
 """What the verbs share: how progress is reported, how quality is scaled, how many frames to expect."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vivae.errors import InputError
 from vivae.media import VideoInfo
@@ -50,3 +53,14 @@ def unwarned() -> Iterator[None]:
         yield
     finally:
         told.disabled = before
+
+
+def room_for(dst: str | os.PathLike[str], folder: Path | None) -> TemporaryDirectory[str]:
+    """A folder for what is needed on the way to `dst`; its name says so, for whoever finds it after a kill."""
+    return TemporaryDirectory(dir=folder, prefix=f".{Path(dst).stem[:80]}.", suffix=".part")
+
+
+def folder_of(dst: str | os.PathLike[str]) -> Path | None:
+    """Where large temporary files may go: beside the target, if that place exists."""
+    folder = Path(os.path.realpath(dst)).parent
+    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None

@@ -1,38 +1,34 @@
-"""`compress` and `decompress`: a video as a small file, an ordinary AV1 one or one of latents, and back."""
+"""`compress`: a video as a small file, an ordinary AV1 one or one of latents. Back: `vivae.tasks.decompress`."""
 
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from vivae import __version__
-from vivae.codec.container import QUALITY_UNITS, VvaReader
+from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Job, SourceEncoder, encode_to
-from vivae.codec.latent import decode_frames, model_of
 from vivae.codec.layered import LayeredJob, Prepare
 from vivae.codec.rate import Target
 from vivae.codec.roi import calmed
-from vivae.codec.side import read_side, write_side
+from vivae.codec.side import write_side
 from vivae.codec.store import ShotStore
-from vivae.codec.unlayered import Models, decode_layered, display_size
-from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError, VivaeError
-from vivae.media import Frame, VideoInfo, atomic_path, open_writer, probe, refuse_overwrite
-from vivae.media.frames import as_seconds
-from vivae.media.kept import Kept, file_mark
+from vivae.errors import InputError, UnsupportedError, VivaeError
+from vivae.media import Frame, VideoInfo, atomic_path, probe, refuse_overwrite
+from vivae.media.kept import Kept, file_mark, folder_for
 from vivae.media.masks import Mask, read_masks
-from vivae.tasks.common import Progress, expected_frames, no_progress
+from vivae.tasks.common import Progress, expected_frames, no_progress, room_for
+from vivae.tasks.decompress import enhancers
 from vivae.tasks.familiar import check_familiar
 from vivae.tasks.graining import Grained, find_grain
 from vivae.tasks.noticing import Noticed
 from vivae.tasks.perceived import encode_to_vmaf
 from vivae.tasks.restore import Family
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer, load_model, load_segmenter, notes_of
+from vivae.vae.zoo import load_enhancer, load_model, load_segmenter, notes_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +36,8 @@ KEY_INTERVAL = 64
 """Frames from one key frame of the latent codec to the next, where nothing else is asked for."""
 USUAL_SPEED = 6
 AUTO = "auto"
+TUNES = ("psnr", "perceptual")
 SUFFIXES = {"layered": (".mp4", ".mkv", ".webm"), "latent": (".vva",)}
-
-
-def codec_for(dst: str | os.PathLike[str], codec: str | None = None) -> str:
-    """The codec that is asked for, else the one that the suffix stands for."""
-    return codec or ("latent" if Path(dst).suffix.lower() in SUFFIXES["latent"] else "layered")
 
 
 def compress(
@@ -61,6 +53,7 @@ def compress(
     speed: int | None = None,
     roi: str | os.PathLike[str] | None = None,
     grain: bool = False,
+    tune: str | None = None,
     model: str | Path | None = None,
     key_interval: int | None = None,
     threads: int | None = None,
@@ -87,8 +80,11 @@ def compress(
     moves by itself, found first as `vivae.segment` does; shots in which nothing does are coded as usual.
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
+    tune: of the layered codec: "psnr" (unless said), or "perceptual": what vivae decodes has texture like that which
+    was lost (see `vivae.codec.texture`), at the cost of PSNR, which is told; what players show is the same.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
-    model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one.
+    model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one, or,
+    with tune "perceptual", what gives it texture.
     start, end: seconds.
     tell: called with a sentence about the size and time to expect, before the work starts.
 
@@ -100,7 +96,7 @@ def compress(
     if target_vmaf is not None and (target.units is None or quality is not None):
         raise InputError("a VMAF and another target exclude each other: give one of them")
     suffix = Path(dst).suffix.lower()
-    codec = codec_for(dst, codec)
+    codec = codec or ("latent" if suffix in SUFFIXES["latent"] else "layered")
     if codec not in SUFFIXES:
         raise UnsupportedError(f"there is no codec '{codec}': choose {' or '.join(SUFFIXES)}")
     if suffix not in SUFFIXES[codec]:
@@ -110,7 +106,7 @@ def compress(
     refuse_overwrite(dst, src)
     with (
         atomic_path(dst, force) as part,
-        _room_for(dst, part.parent) as room,
+        room_for(dst, part.parent) as room,
     ):
         info = probe(src)
         frames = expected_frames(info, start, end)
@@ -118,7 +114,13 @@ def compress(
         job: Job
         kept: Kept | None = None
         if codec == "latent":
-            layered = (("speed", speed), ("roi", roi), ("target_vmaf", target_vmaf), ("grain", grain or None))
+            layered = (
+                ("speed", speed),
+                ("roi", roi),
+                ("target_vmaf", target_vmaf),
+                ("grain", grain or None),
+                ("tune", tune),
+            )
             for name, value in layered:
                 if value is not None:
                     raise InputError(
@@ -140,11 +142,12 @@ def compress(
             speed = USUAL_SPEED if speed is None else speed
             if not 0 <= speed <= 10:
                 raise InputError(f"speed must lie between 0 and 10, not at {speed}")
-            enhancer = load_enhancer(model or "upscale", device=device)
+            texture = _texture(tune, grain, model, device)
+            enhancer = load_enhancer(model if model and texture is None else "upscale", device=device)
             grained: Grained | None = None
             if grain:
                 grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)
-            folder = Path(dst).absolute().parent / f".{Path(dst).name}.vivae"
+            folder = folder_for(dst)
             where: str | None = None
             masks: Callable[[], Iterator[Mask]] | None = None
             if roi == AUTO:
@@ -161,14 +164,14 @@ def compress(
             kept = Kept(
                 folder,
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
-                f"{where} {None if grained is None else grained.noise}",
+                f"{where} {None if grained is None else grained.noise} {tune}",
             )
             job = LayeredJob(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
                 start=start, end=end, prepare=_prepared(masks, grained), progress=progress,
-                grain=None if grained is None else grained.grain,
+                grain=None if grained is None else grained.grain, texture=texture,
             )  # fmt: skip
-            name = enhancer.config.name
+            name = (texture or enhancer).config.name
             if grained is not None:
                 reached["noise"] = round(grained.noise, 2)
         try:
@@ -187,6 +190,8 @@ def compress(
             raise
     if kept is not None:
         kept.remove()
+    if isinstance(job, LayeredJob) and job.texture is not None:
+        reached["psnr_yuv_plain"], reached["psnr_yuv"] = job.price.means
     extent = done.extent
     return {
         "output": str(dst),
@@ -200,124 +205,6 @@ def compress(
         "bits_per_second": round(8 * done.size / extent.seconds),
         "ratio": extent.raw_bytes / done.size,
     } | reached
-
-
-def decompress(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    *,
-    model: str | Path | None = None,
-    codec: str | None = None,
-    crf: float | None = None,
-    device: str = "cpu",
-    start: float | None = None,
-    end: float | None = None,
-    best_effort: bool = False,
-    force: bool = False,
-    progress: Progress = no_progress,
-) -> dict[str, Any]:
-    """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, .png or a folder of PNG.
-
-    model: where the model is not a shipped one, its path; it must be the one that made the file. codec, crf: of the
-    written video, as for `vivae.media.open_writer`; .y4m and PNG hold exactly what was decoded. start, end: seconds;
-    decoding begins at the last key frame before. best_effort: of a damaged .vva file, write the frames before the
-    damage.
-    Raises InputError, FormatError for a damaged file, ModelMismatch for another model's, OutputError.
-    """
-    refuse_overwrite(dst, src)
-    begin, finish = as_seconds(start), as_seconds(end)
-    if (begin or 0) < 0 or (finish is not None and finish <= (begin or 0)):
-        raise InputError("the end must lie after the start, and the start not before 0")
-    target: dict[str, Any] = {
-        "codec": codec,
-        "crf": crf,
-        "start": begin,
-        "end": finish,
-        "inputs": [src],
-        "force": force,
-    }
-    if Path(src).suffix.lower() != ".vva":
-        return _decompress_layered(src, dst, model, device, target, progress)
-    with VvaReader(src) as reader, _room_for(dst, _folder_of(dst)) as folder:
-        vae = model_of(reader, model, device)
-        header = reader.header
-        side = Path(folder) / "side.mkv"
-        try:
-            has_side = read_side(reader, side)
-        except FormatError as error:
-            if not best_effort:
-                raise
-            has_side = False
-            logger.warning("%s; sound and the like are left out", error)
-        total = _frames_between(reader, begin, finish)
-        with open_writer(
-            dst,
-            width=header.width,
-            height=header.height,
-            fps=header.fps,
-            color=header.color,
-            sar=header.sar,
-            time_base=header.time_base,
-            copy_from=side if has_side else None,
-            **target,
-        ) as writer:
-            for frame in decode_frames(reader, vae, start=begin, end=finish, best_effort=best_effort):
-                writer.write(frame)
-                progress(writer.count, max(writer.count, total))
-    return {"output": str(dst), "frames": writer.count, "model": vae.config.name}
-
-
-def _decompress_layered(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    model: str | Path | None,
-    device: str,
-    target: dict[str, Any],
-    progress: Progress,
-) -> dict[str, Any]:
-    info = probe(src)
-    if info.codec != "av1":
-        raise InputError(
-            f"'{src}' ({info.codec}) is no compressed file of vivae: those are .vva, or AV1 in a video file"
-        )
-    total = expected_frames(
-        info, *(None if at is None else float(at) for at in (target["start"], target["end"]))
-    )
-    models = enhancers(model, device)
-    width, height = display_size(src, info)
-    with open_writer(
-        dst,
-        width=width,
-        height=height,
-        fps=info.fps,
-        color=info.color,
-        sar=info.sar,
-        time_base=info.time_base,
-        copy_from=src,
-        **target,
-    ) as writer:
-        for frame in decode_layered(src, info, models, start=target["start"], end=target["end"]):
-            writer.write(frame)
-            progress(writer.count, max(writer.count, total))
-    return {"output": str(dst), "frames": writer.count}
-
-
-def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
-    """Finds the enhancer that a file asks for: the given one, or among those shipped. See `decode_layered`."""
-
-    which = "none of the shipped ones" if model is None else f"not '{model}'"
-
-    def found(prefix: str) -> Enhancer:
-        names = [model] if model is not None else list_models("enhancer")
-        for name in names:
-            enhancer = load_enhancer(name, device=device)
-            if enhancer.hash.startswith(prefix):
-                return enhancer
-        raise ModelMismatch(
-            f"the file was made with an up-scaler of hash {prefix}..., which is {which}: give its path as the model"
-        )
-
-    return found
 
 
 def _expected(job: Job, target: Target, frames: int) -> str:
@@ -358,6 +245,21 @@ def _grained(
     return found
 
 
+def _texture(tune: str | None, grain: bool, model: str | Path | None, device: str) -> Enhancer | None:
+    if tune not in (None, *TUNES):
+        raise InputError(f"files cannot be tuned for '{tune}': choose {' or '.join(TUNES)}")
+    if tune != "perceptual":
+        return None
+    if grain:
+        raise InputError("grain that players put back and texture exclude each other: leave one of them out")
+    texture = load_enhancer(model or "texture", device=device)
+    if texture.config.attributes != ("quantiser", "shrink") or texture.config.scene_size is not None:
+        raise InputError(
+            f"model '{texture.config.name}' was not taught to give texture: train one by recipes/texture.yaml"
+        )
+    return texture
+
+
 def _told(frames: int) -> str:
     if not frames:
         return "Nothing moves by itself: it is coded as usual."
@@ -373,24 +275,3 @@ def _prepared(masks: Callable[[], Iterator[Mask]] | None, grained: Grained | Non
         return clean if masks is None else calmed(clean, masks())
 
     return prepared
-
-
-def _room_for(dst: str | os.PathLike[str], folder: Path | None) -> "TemporaryDirectory[str]":
-    """A folder for what is needed on the way to `dst`; its name says so, for whoever finds it after a kill."""
-    return TemporaryDirectory(dir=folder, prefix=f".{Path(dst).stem[:80]}.", suffix=".part")
-
-
-def _folder_of(dst: str | os.PathLike[str]) -> Path | None:
-    """Where large temporary files may go: beside the target, if that place exists."""
-    folder = Path(os.path.realpath(dst)).parent
-    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
-
-
-def _frames_between(reader: VvaReader, start: Fraction | None, end: Fraction | None) -> int:
-    """How many frames a trimmed decoding will probably give: for progress."""
-    index = reader.index
-    length = float(index.ticks * reader.header.time_base)
-    if not length:
-        return index.frames
-    kept = min(float(end or length), length) - float(start or 0)
-    return max(1, round(index.frames * kept / length))

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from vivae.measure.clip import load_clip
 from vivae.media import Frame, Planes, open_writer
 from vivae.media.resample import enlarged
-from vivae.tasks.compress import compress, decompress
+from vivae.tasks.compress import compress
+from vivae.tasks.decompress import decompress
 from vivae.tasks.reconstruct import reconstruct
 
 Verb = Literal["reconstruct", "compress", "decompress"]

@@ -10,7 +10,7 @@ from vivae.codec.latent import decode_frames, model_of
 from vivae.codec.unlayered import decode_layered
 from vivae.media import Frame, open_video, probe
 from vivae.media.frames import as_seconds
-from vivae.tasks.compress import enhancers
+from vivae.tasks.decompress import enhancers
 
 
 @contextmanager

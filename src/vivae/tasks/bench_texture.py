@@ -1,0 +1,138 @@
+"""`--tune perceptual` measured: what vivae decodes of a file beside what players show of it, and SVT-AV1's own files.
+
+In how it looks (VMAF, VMAF-NEG, and LPIPS-squeeze where its weights are at hand), in PSNR, which texture costs, and in
+steadiness.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import vivae
+from vivae.measure.bdrate import bjontegaard
+from vivae.measure.bench import BenchClip, Cell, Record, markdown_table
+from vivae.measure.clip import Clip
+from vivae.measure.ffmpeg import vmaf
+from vivae.measure.peers import PEERS, encode
+from vivae.measure.perceptual import lpips_squeeze, mean_lpips
+from vivae.measure.quality import compare_clips
+from vivae.measure.steadiness import warping_errors
+from vivae.media import Frame, open_video
+from vivae.media.resample import enlarged
+from vivae.tasks.coded import write_lossless
+from vivae.train.lpips import Lpips
+
+CRFS = (33, 41, 49, 56, 62)
+PEER = "SVT-AV1 preset 6"
+PLAYERS, OURS = "as players show it", "as vivae shows it"
+RATED = ("vmaf", "vmaf_neg", "lpips", "psnr_yuv")
+
+
+def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: int) -> Record:
+    """Points of SVT-AV1, and of files tuned for looks, seen both ways. peers: where LPIPS-squeeze lies."""
+    clip = wanted.load(frames)
+    distance = lpips_squeeze(peers)
+    points: dict[str, list[Record]] = {PEER: [], PLAYERS: [], OURS: []}
+    with tempfile.TemporaryDirectory() as name:
+        room = Path(name)
+        source = write_lossless(clip, room / "clip.mp4")
+        for crf in CRFS:
+            trial = encode(PEERS[PEER], clip, crf, room / "plain.mp4", threads=threads)
+            points[PEER].append(_point(clip, crf, trial.size_bytes, _shown(clip, trial.path), distance))
+            path = room / "ours.mp4"
+            made = vivae.compress(
+                source,
+                path,
+                quality=2 * (63 - crf),
+                speed=speed,
+                tune="perceptual",
+                threads=threads,
+                force=True,
+            )
+            size = made["size_bytes"]
+            points[PLAYERS].append(_point(clip, crf, size, _shown(clip, path), distance))
+            vivae.decompress(path, room / "ours.y4m", force=True)
+            points[OURS].append(_point(clip, crf, size, _shown(clip, room / "ours.y4m"), distance))
+    return {"points": points, "rates": {name: _rates(points[PEER], points[name]) for name in (PLAYERS, OURS)}}
+
+
+def texture_table(found: Mapping[str, Record]) -> str:
+    """The Markdown of all clips."""
+    parts = [f"## With --tune perceptual: rate at equal quality against {PEER}, per cent\n"]
+    labels = {"vmaf": "VMAF", "vmaf_neg": "VMAF-NEG", "lpips": "LPIPS-squeeze", "psnr_yuv": "PSNR-YUV"}
+    columns = ["clip", *(f"{labels[key]}, {way}" for way in (OURS, PLAYERS) for key in RATED)]
+    rates: dict[str, list[Cell]] = {
+        name: [one["rates"][way].get(key) for way in (OURS, PLAYERS) for key in RATED]
+        for name, one in found.items()
+    }
+    parts.append(markdown_table(columns, rates, [1] * (len(columns) - 1)))
+    parts.append("## The same files: what texture gives and takes, means over their qualities\n")
+    columns = [
+        "clip",
+        "PSNR-YUV dB",
+        "VMAF",
+        "VMAF-NEG",
+        "LPIPS-squeeze, per cent",
+        "warping error, per cent",
+    ]
+    changes: dict[str, list[Cell]] = {
+        name: [
+            *(_change(one["points"], key, relative=False) for key in ("psnr_yuv", "vmaf", "vmaf_neg")),
+            *(_change(one["points"], key, relative=True) for key in ("lpips", "warping_error")),
+        ]
+        for name, one in found.items()
+    }
+    parts.append(markdown_table(columns, changes, (2, 1, 1, 1, 1)))
+    return "\n".join(parts)
+
+
+def _shown(clip: Clip, path: Path) -> list[Frame]:
+    picture = clip.picture
+    with open_video(path) as reader:
+        return [
+            Frame(
+                *enlarged(f.planes, picture.width, picture.height), f.time, f.duration, clip.frames[0].color
+            )
+            for f in reader
+        ]
+
+
+def _point(clip: Clip, crf: float, size: int, seen: Sequence[Frame], distance: Lpips | None) -> Record:
+    quality, _ = compare_clips(clip.frames, seen)
+    perceived = vmaf(clip, seen)
+    still, moved = warping_errors(*([frame.to_rgb() for frame in frames] for frames in (clip.frames, seen)))
+    return {
+        "setting": crf,
+        "size_bytes": size,
+        "psnr_yuv": quality.psnr_yuv,
+        "ms_ssim": quality.ms_ssim,
+        "vmaf": perceived.vmaf,
+        "vmaf_neg": perceived.neg,
+        "lpips": None if distance is None else mean_lpips(distance, clip.frames, seen),
+        "warping_error": moved / max(still, 1e-9),
+    }
+
+
+def _rates(anchor: Sequence[Record], test: Sequence[Record]) -> Record:
+    """Rate at equal quality in per cent, by every measure. LPIPS counts down, and by its logarithm."""
+
+    def quality(point: Record, key: str) -> float:
+        return -float(np.log10(point[key])) if key == "lpips" else float(point[key])
+
+    rates: Record = {}
+    for key in RATED:
+        if anchor[0][key] is not None:
+            found = bjontegaard(
+                *([(p["size_bytes"], quality(p, key)) for p in points] for points in (anchor, test))
+            )
+            rates[key] = found and found.rate_percent
+    return rates
+
+
+def _change(points: Mapping[str, Sequence[Record]], key: str, *, relative: bool) -> float | None:
+    pairs = [(b[key], a[key]) for b, a in zip(points[PLAYERS], points[OURS], strict=True)]
+    if any(value is None for pair in pairs for value in pair):
+        return None
+    return float(np.mean([100 * (a / b - 1) if relative else a - b for b, a in pairs]))
