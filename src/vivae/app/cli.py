@@ -172,7 +172,7 @@ def compress(
         typer.Option(
             "--tune",
             metavar="psnr|perceptual",
-            help="Layered: perceptual gives what vivae decodes lost texture, and takes PSNR. [default: psnr]",
+            help="Layered: perceptual gives back texture in what vivae decodes, slowly. [default: psnr]",
         ),
     ] = None,
     key_interval: Annotated[

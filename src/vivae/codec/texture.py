@@ -1,7 +1,7 @@
 """`--tune perceptual`: the shots of a file as they are, with a layer that gives them back the texture they have lost.
 
-What players show stays the same. What vivae shows looks more like the original and is farther from it in PSNR: detail
-that a coarse quantiser has removed is made up, as the picture around it says. See `recipes/texture.yaml`.
+What players show stays the same. What vivae shows was made by a network that was taught for looks before PSNR: detail
+that a coarse quantiser has removed is made up, as the pictures around it say. See `recipes/texture.yaml`.
 """
 
 from __future__ import annotations

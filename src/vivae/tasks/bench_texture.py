@@ -19,7 +19,9 @@ from vivae.measure.peers import PEERS, encode
 from vivae.measure.perceptual import lpips_squeeze, mean_lpips
 from vivae.measure.quality import compare_clips
 from vivae.measure.steadiness import warping_errors
-from vivae.media import Frame, open_video
+from vivae.media import Frame
+from vivae.media.av1 import eight_bit
+from vivae.media.packets import decode_packets, read_packets
 from vivae.media.resample import enlarged
 from vivae.tasks.coded import write_lossless
 from vivae.train.lpips import Lpips
@@ -53,8 +55,8 @@ def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: in
             )
             size = made["size_bytes"]
             points[PLAYERS].append(_point(clip, crf, size, _shown(clip, path), distance))
-            vivae.decompress(path, room / "ours.y4m", force=True)
-            points[OURS].append(_point(clip, crf, size, _shown(clip, room / "ours.y4m"), distance))
+            with vivae.open(path) as shown:
+                points[OURS].append(_point(clip, crf, size, list(shown), distance))
     return {"points": points, "rates": {name: _rates(points[PEER], points[name]) for name in (PLAYERS, OURS)}}
 
 
@@ -89,14 +91,13 @@ def texture_table(found: Mapping[str, Record]) -> str:
 
 
 def _shown(clip: Clip, path: Path) -> list[Frame]:
-    picture = clip.picture
-    with open_video(path) as reader:
-        return [
-            Frame(
-                *enlarged(f.planes, picture.width, picture.height), f.time, f.duration, clip.frames[0].color
-            )
-            for f in reader
-        ]
+    """What a player makes of an AV1 file at the clip's size; 10 bits become 8 by the rounding that vivae has."""
+    width, height = clip.picture.width, clip.picture.height
+    pictures = decode_packets(read_packets(path), path.name)
+    return [
+        Frame(*enlarged(eight_bit(picture), width, height), frame.time, frame.duration, frame.color)
+        for frame, (_, picture) in zip(clip.frames, pictures, strict=True)
+    ]
 
 
 def _point(clip: Clip, crf: float, size: int, seen: Sequence[Frame], distance: Lpips | None) -> Record:

