@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.tasks.test_layered import assert_same, frames_of, two_shots  # noqa: F401 (a fixture)
+from vivae.codec import texture
 from vivae.codec.layer import Layer, read_layer, write_layer
 from vivae.codec.shot import Base, Coded
 from vivae.codec.texture import TEXTURE_FROM, textured
@@ -53,6 +54,17 @@ def test_info_tells_of_it(tuned):
     kinds = [shot["enhancement"]["kind"] for shot in info(folder / "tuned.mp4")["shots"]]
     assert kinds == ["texture", "texture"]
     assert told["model"] == "texture"
+
+
+def test_a_shot_that_texture_takes_too_much_from_stays_as_it_is(two_shots, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(texture, "DEAREST", -50.0)
+    options = {"quality": 25, "speed": 9, "end": 0.8}
+    told = compress(two_shots, tmp_path / "tuned.mp4", tune="perceptual", **options)
+    plain = compress(two_shots, tmp_path / "plain.mp4", **options)
+    assert told["psnr_yuv"] == told["psnr_yuv_plain"] > 20
+    assert told["size_bytes"] == plain["size_bytes"]
+    decompress(tmp_path / "tuned.mp4", tmp_path / "tuned.y4m")
+    assert_same(frames_of(tmp_path / "tuned.y4m"), frames_of(tmp_path / "tuned.mp4"))
 
 
 def test_fine_shots_stay_as_they_are():

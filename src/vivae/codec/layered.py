@@ -26,7 +26,7 @@ from vivae.codec.rate import Extent
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot, shots_of
 from vivae.codec.store import ShotStore
-from vivae.codec.texture import Price, textured
+from vivae.codec.texture import Texture
 from vivae.media import Frame, Picture, VideoInfo, open_video
 from vivae.media.av1 import Av1Settings, Depth, encode_av1
 from vivae.media.packets import CodedPacket, PacketWriter, open_packet_writer
@@ -73,10 +73,8 @@ class LayeredJob:
     prepare: Prepare = iter
     grain: Grain | None = None
     """What players are to put back; bases are of full size then, for grain is made at the size that is coded."""
-    texture: Enhancer | None = None
-    """Gives decoded pictures texture, where they are to look like the original rather than to come near it."""
-    price: Price = field(default_factory=Price)
-    """Of the texture, in the file that `encode` wrote last."""
+    texture: Texture | None = None
+    """Where decoded pictures are to have it; its account is of the file that `encode` wrote last."""
     progress: Callable[[int, int | None], None] = lambda done, total: None
     method: str = "with the layered codec"
     sampled: int = SAMPLES * SAMPLE_FRAMES
@@ -119,7 +117,8 @@ class LayeredJob:
         settings = self._planned(crf)
         self._code_ahead(crf, settings)
         spent = 0
-        self.price = Price()
+        if self.texture is not None:
+            self.texture.begin()
         with ExitStack() as stack:
             writer: PacketWriter | None = None
             depth: Depth | None = None
@@ -129,7 +128,8 @@ class LayeredJob:
                 # One depth for all: decoders in hardware are set up once for a file.
                 depth = coded.base.settings.depth
                 spent += coded.bits // 8
-                coded = self._finished(shot, coded)
+                if self.texture is not None:
+                    coded = self.texture.given(shot, coded, self.model, self.threads)
                 if writer is None:
                     writer = stack.enter_context(self._writer(part, shot.picture, coded))
                 for packet in packets_of(shot, coded, self.grain):
@@ -140,13 +140,6 @@ class LayeredJob:
         extent = Extent(done, shot.picture.width, shot.picture.height, float(end))
         size = part.stat().st_size
         return Encoded(extent, size, size - spent)
-
-    def _finished(self, shot: Shot, coded: Coded) -> Coded:
-        if self.texture is None:
-            return coded
-        seen = textured(shot, coded, self.texture)
-        self.price.add(shot, coded, seen, self.model, self.texture, self.threads)
-        return seen
 
     def _coded(self, shot: Shot, setting: Setting, depth: Depth | None) -> Coded:
         name = wanted(shot.first, len(shot), setting, depth)

@@ -6,7 +6,7 @@ that a coarse quantiser has removed is made up, as the pictures around it say. S
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from vivae.codec.choose import quality_of
 from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
@@ -16,6 +16,9 @@ from vivae.vae.enhancer import Enhancer
 
 TEXTURE_FROM = 36.0
 """CRF below which so little is lost that texture takes as much as it gives."""
+
+DEAREST = 0.2
+"""dB of PSNR-YUV that texture may take from a shot; where it takes more, it is not like what was there."""
 
 
 def textured(shot: Shot, coded: Coded, model: Enhancer) -> Coded:
@@ -31,24 +34,31 @@ def textured(shot: Shot, coded: Coded, model: Enhancer) -> Coded:
 
 
 @dataclass
-class Price:
-    """What texture takes from PSNR: the means over all frames of a file without it and with it."""
+class Texture:
+    """What gives the shots of a file texture, where they can bear it, and an account of what becomes of PSNR."""
 
+    model: Enhancer
     frames: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    sums: tuple[float, float] = (0.0, 0.0)
 
-    def add(
-        self, shot: Shot, plain: Coded, seen: Coded, usual: Enhancer, model: Enhancer, threads: int
-    ) -> None:
-        """usual: the model of `plain`, where that is enhanced, too."""
-        before = quality_of(shot, plain, usual, threads=threads)
-        after = before if seen is plain else quality_of(shot, seen, model, threads=threads)
+    def begin(self) -> None:
+        """A file is written anew."""
+        self.frames, self.sums = 0, (0.0, 0.0)
+
+    def given(self, shot: Shot, coded: Coded, usual: Enhancer, threads: int) -> Coded:
+        """`textured`, or the shot as it is. usual: the model that enhances it as it is, if its base is smaller."""
+        before = after = quality_of(shot, coded, usual, threads=threads)
+        seen = textured(shot, coded, self.model)
+        if seen is not coded:
+            after = quality_of(shot, seen, self.model, threads=threads)
+            if after < before - DEAREST:
+                seen, after = coded, before
         self.frames += len(shot)
-        for index, value in enumerate((before, after)):
-            self.sums[index] += len(shot) * value
+        self.sums = (self.sums[0] + len(shot) * before, self.sums[1] + len(shot) * after)
+        return seen
 
     @property
     def means(self) -> tuple[float, float]:
-        """PSNR-YUV in dB."""
+        """PSNR-YUV in dB of the whole file without texture, and with it."""
         count = max(1, self.frames)
         return self.sums[0] / count, self.sums[1] / count

@@ -16,6 +16,7 @@ from vivae.codec.rate import Target
 from vivae.codec.roi import calmed
 from vivae.codec.side import write_side
 from vivae.codec.store import ShotStore
+from vivae.codec.texture import Texture
 from vivae.errors import InputError, UnsupportedError, VivaeError
 from vivae.media import Frame, VideoInfo, atomic_path, probe, refuse_overwrite
 from vivae.media.kept import Kept, file_mark, folder_for
@@ -171,7 +172,7 @@ def compress(
                 start=start, end=end, prepare=_prepared(masks, grained), progress=progress,
                 grain=None if grained is None else grained.grain, texture=texture,
             )  # fmt: skip
-            name = (texture or enhancer).config.name
+            name = (enhancer if texture is None else texture.model).config.name
             if grained is not None:
                 reached["noise"] = round(grained.noise, 2)
         try:
@@ -191,7 +192,7 @@ def compress(
     if kept is not None:
         kept.remove()
     if isinstance(job, LayeredJob) and job.texture is not None:
-        reached["psnr_yuv_plain"], reached["psnr_yuv"] = job.price.means
+        reached["psnr_yuv_plain"], reached["psnr_yuv"] = job.texture.means
     extent = done.extent
     return {
         "output": str(dst),
@@ -245,19 +246,19 @@ def _grained(
     return found
 
 
-def _texture(tune: str | None, grain: bool, model: str | Path | None, device: str) -> Enhancer | None:
+def _texture(tune: str | None, grain: bool, model: str | Path | None, device: str) -> Texture | None:
     if tune not in (None, *TUNES):
         raise InputError(f"files cannot be tuned for '{tune}': choose {' or '.join(TUNES)}")
     if tune != "perceptual":
         return None
     if grain:
         raise InputError("grain that players put back and texture exclude each other: leave one of them out")
-    texture = load_enhancer(model or "texture", device=device)
-    if texture.config.attributes != ("quantiser", "shrink") or texture.config.scene_size is not None:
+    found = load_enhancer(model or "texture", device=device)
+    if found.config.attributes != ("quantiser", "shrink") or found.config.scene_size is not None:
         raise InputError(
-            f"model '{texture.config.name}' was not taught to give texture: train one by recipes/texture.yaml"
+            f"model '{found.config.name}' was not taught to give texture: train one by recipes/texture.yaml"
         )
-    return texture
+    return Texture(found)
 
 
 def _told(frames: int) -> str:
