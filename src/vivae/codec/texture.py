@@ -16,7 +16,6 @@ from vivae.vae.enhancer import Enhancer
 
 TEXTURE_FROM = 36.0
 """CRF below which so little is lost that texture takes as much as it gives."""
-
 DEAREST = 0.2
 """dB of PSNR-YUV that texture may take from a shot; where it takes more, it is not like what was there."""
 

@@ -23,7 +23,7 @@ NETWORK, HEADS = "squeezenet_v1.1.caffemodel", "lpips_squeeze_heads.pth"
 MEAN = (123.0, 117.0, 104.0)
 """RGB of 0 to 255, taken off what Caffe's networks are given, which is BGR."""
 FIRES = ((2, 3), (4, 5), (6,), (7,), (8,), (9,))
-"""Fire modules in each part after the first; the first two of these parts, and the third, begin with a pooling."""
+"""Fire modules in each part after the first; the first three of these begin with a pooling."""
 POOLED = 3
 
 

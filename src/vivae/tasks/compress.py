@@ -165,7 +165,7 @@ def compress(
             kept = Kept(
                 folder,
                 f"{__version__} {file_mark(src)} {start} {end} {enhancer.hash} {speed} "
-                f"{where} {None if grained is None else grained.noise} {tune}",
+                f"{where} {None if grained is None else grained.noise}",
             )
             job = LayeredJob(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
@@ -192,7 +192,7 @@ def compress(
     if kept is not None:
         kept.remove()
     if isinstance(job, LayeredJob) and job.texture is not None:
-        reached["psnr_yuv_plain"], reached["psnr_yuv"] = job.texture.means
+        reached["psnr_yuv_plain"], reached["psnr_yuv"] = (round(mean, 2) for mean in job.texture.means)
     extent = done.extent
     return {
         "output": str(dst),

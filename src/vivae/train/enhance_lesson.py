@@ -135,6 +135,10 @@ class EnhanceLesson:
             self.texture = TextureLoss(perceptual, adversarial, taught.critic)
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
+        if self.texture is not None:
+            self.texture.to(
+                on_device(self.enhancer)
+            )  # what judges is no part of the model that was moved there
         return Rollout(self.enhancer, precision, self.steady, self.texture)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
