@@ -16,7 +16,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from vivae.errors import FormatError, InputError
-from vivae.media.color import Planes, planes_of
+from vivae.media.color import Planes, planes_of, rounded_planes
 from vivae.media.encoders import start_encoder
 from vivae.media.frames import Picture
 from vivae.media.memory import release_freed
@@ -162,8 +162,4 @@ def eight_bit(frame: av.VideoFrame) -> Planes:
         return planes_of(frame)
     if frame.format.name != "yuv420p10le":
         raise FormatError(f"an AV1 picture is {frame.format.name}, not 4:2:0 of 8 or 10 bits")
-    planes = []
-    for plane in frame.planes:
-        wide = np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1)[:, : plane.width]
-        planes.append(np.minimum((wide + 2) >> 2, 255).astype(np.uint8))
-    return planes[0], planes[1], planes[2]
+    return rounded_planes(frame)

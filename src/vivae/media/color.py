@@ -112,6 +112,17 @@ def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
 
 
+def rounded_planes(frame: av.VideoFrame) -> Planes:
+    """The planes of a yuv420p10le frame, each sample rounded to 8 bits (swscale dithers: noise to a codec)."""
+
+    def rounded(plane: VideoPlane) -> NDArray[np.uint8]:
+        samples = _rows(plane).view(np.uint16)[: plane.height, : plane.width]
+        return np.minimum((samples + 2) >> 2, 255).astype(np.uint8)
+
+    y, u, v = map(rounded, frame.planes)
+    return y, u, v
+
+
 def video_frame(planes: Planes, color: ColorInfo) -> av.VideoFrame:
     """An FFmpeg frame (yuv420p, tagged) holding a copy of the planes: y (H, W), u and v (ceil(H/2), ceil(W/2))."""
     height, width = planes[0].shape

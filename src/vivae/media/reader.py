@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vivae.errors import FormatError, InputError
-from vivae.media.color import planes_of, to_yuv420
+from vivae.media.color import planes_of, rounded_planes, to_yuv420
 from vivae.media.frames import Frame, as_seconds
 from vivae.media.orientation import Orientation
 from vivae.media.probe import VideoInfo, check_size, frame_color, has_alpha, probe_source
@@ -225,12 +225,18 @@ class FrameConverter:
             self._say(
                 "size", f"changes its size to {picture.width}x{picture.height}: scaled to the first frame's"
             )
-        if picture.format.name not in ("yuv420p", "yuvj420p") or (picture.width, picture.height) != size:
+        same_size = (picture.width, picture.height) == size
+        if same_size and picture.format.name in ("yuv420p", "yuvj420p"):
+            planes = planes_of(picture)
+        elif same_size and picture.format.name == "yuv420p10le":
+            self._announce(picture)
+            planes = rounded_planes(picture)
+        else:
             self._announce(picture)
             # The guess of the matrix depends on the height, which may have changed.
             color = replace(color, matrix=info.color.matrix) if picture.colorspace in (0, 2) else color
-            picture = to_yuv420(picture, color, size=size, scaler=self._scaler)
-        return Frame(*turn.apply(planes_of(picture)), time, duration, color)
+            planes = planes_of(to_yuv420(picture, color, size=size, scaler=self._scaler))
+        return Frame(*turn.apply(planes), time, duration, color)
 
     def _announce(self, picture: av.VideoFrame) -> None:
         kind = picture.format
