@@ -10,14 +10,15 @@ from vivae.codec import texture
 from vivae.codec.layer import Layer, read_layer, write_layer
 from vivae.codec.shot import Base, Coded
 from vivae.codec.texture import TEXTURE_FROM, textured
-from vivae.errors import InputError
+from vivae.errors import InputError, ModelMismatch
 from vivae.measure.quality import compare_clips
 from vivae.media import ColorInfo, Picture
 from vivae.media.av1 import Av1Settings
 from vivae.tasks.compress import compress
 from vivae.tasks.decompress import decompress
 from vivae.tasks.info import info
-from vivae.vae.zoo import load_enhancer
+from vivae.vae.enhancer import Enhancer
+from vivae.vae.zoo import load_enhancer, serialise
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,17 @@ def test_texture_is_restrained(tuned, two_shots):  # noqa: F811
     differences = np.array([a.y.astype(float) - b.y for a, b in pairs])
     assert abs(differences.mean()) < 1
     assert np.abs(differences).mean() < 6
+
+
+def test_a_model_of_ones_own_gives_texture(two_shots, tmp_path):  # noqa: F811
+    shipped = load_enhancer("texture")
+    own = Enhancer(shipped.config.model_copy(update={"name": "mine"}))
+    own.load_state_dict(shipped.state_dict())
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(serialise(own, {}))
+    options = {"quality": 20, "speed": 9, "end": 0.5, "tune": "perceptual", "model": path}
+    told = compress(two_shots, tmp_path / "a.mp4", **options)
+    assert told["model"] == "mine"
+    assert decompress(tmp_path / "a.mp4", tmp_path / "a.y4m", model=path)["frames"] == told["frames"]
+    with pytest.raises(ModelMismatch):
+        decompress(tmp_path / "a.mp4", tmp_path / "b.y4m")

@@ -84,8 +84,8 @@ def compress(
     tune: of the layered codec: "psnr" (unless said), or "perceptual": what vivae decodes has texture like that which
     was lost (see `vivae.codec.texture`); the PSNR with and without it is told, and what players show is the same.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
-    model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one, or,
-    with tune "perceptual", what gives it texture.
+    model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one,
+    which with tune "perceptual" gives texture, too.
     start, end: seconds.
     tell: called with a sentence about the size and time to expect, before the work starts.
 
@@ -144,7 +144,7 @@ def compress(
             if not 0 <= speed <= 10:
                 raise InputError(f"speed must lie between 0 and 10, not at {speed}")
             texture = _texture(tune, grain, model, device)
-            enhancer = load_enhancer(model if model and texture is None else "upscale", device=device)
+            enhancer = load_enhancer(model or "upscale", device=device)
             grained: Grained | None = None
             if grain:
                 grained = _grained(src, info, enhancer, start, end, target_vmaf, device, tell)

@@ -123,11 +123,10 @@ def _decompress_layered(
 def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
     """Finds the enhancer that a file asks for: the given one, or among those shipped. See `decode_layered`."""
 
-    # A file that was made with a model of one's own may have shots that a shipped one enhances.
-    names: list[str | Path] = [*([] if model is None else [model]), *list_models("enhancer")]
-    which = "none of the shipped ones" if model is None else f"neither '{model}' nor a shipped one"
+    which = "none of the shipped ones" if model is None else f"not '{model}'"
 
     def found(prefix: str) -> Enhancer:
+        names = [model] if model is not None else list_models("enhancer")
         for name in names:
             enhancer = load_enhancer(name, device=device)
             if enhancer.hash.startswith(prefix):

@@ -142,7 +142,9 @@ class EnhanceLesson:
         return Rollout(self.enhancer, precision, self.steady, self.texture)
 
     def batch(self, drawn: PairBatch, step: int, generator: torch.Generator) -> tuple[Any, ...]:
-        top, left = torch.randint(4, (2,), generator=generator, device=generator.device).tolist()
+        top = left = 0
+        if self.texture is not None:
+            top, left = torch.randint(4, (2,), generator=generator, device=generator.device).tolist()
         return (
             drawn.degraded,
             drawn.clean,
