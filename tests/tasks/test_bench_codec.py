@@ -10,8 +10,9 @@ from tests.tasks.test_noticing import disc, noisy
 from vivae.measure import bench
 from vivae.media import ColorInfo, Frame, open_video, open_writer
 from vivae.media.indexed import encode_indexed
-from vivae.tasks import bench_roi, bench_shots, bench_speed
-from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of, rate
+from vivae.tasks import bench_roi, bench_shots, bench_speed, bench_texture
+from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of
+from vivae.tasks.rates import rate
 
 
 def points(*pairs):
@@ -115,3 +116,28 @@ def test_the_object_is_measured_by_true_masks_and_by_those_that_are_found(tmp_pa
     table = (out / "results.md").read_text()
     assert f"{found['auto']['rate_percent']:.1f}" in table
     assert f"{found['masks']['rate_percent']:.1f}" in table
+
+
+def test_texture_is_seen_both_ways_in_one_file(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_texture, "CRFS", (33, 44, 56))
+    out = tmp_path / "out"
+    bench_codec(data, out, clips=["foreman"], parts=["texture"], speed=10, frames=6)
+    found = json.loads((out / "results.json").read_text())["texture"]["foreman"]
+    plain, ours = (found["points"][way] for way in (bench_texture.PLAYERS, bench_texture.OURS))
+    assert [p["size_bytes"] for p in plain] == [p["size_bytes"] for p in ours]
+    # A fine shot has no texture, and is the same both ways.
+    assert plain[0] == ours[0]
+    assert plain[2]["psnr_yuv"] != ours[2]["psnr_yuv"]
+    # Without the weights of LPIPS the other measures stand.
+    assert "lpips" not in found["rates"][bench_texture.OURS]
+    table = (out / "results.md").read_text()
+    assert "--tune perceptual" in table
+    assert "| foreman |" in table
+
+
+def test_what_counts_down_is_better_when_it_is_less():
+    curve = [{"size_bytes": size, "lpips": value} for size, value in ((100, 0.08), (200, 0.04), (400, 0.02))]
+    half = [
+        {"size_bytes": size / 2, "lpips": value} for size, value in ((100, 0.08), (200, 0.04), (400, 0.02))
+    ]
+    assert rate(curve, half, "lpips")[0] == pytest.approx(-50)

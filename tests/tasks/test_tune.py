@@ -58,7 +58,7 @@ def test_info_tells_of_it(tuned):
 
 
 def test_a_shot_that_texture_takes_too_much_from_stays_as_it_is(two_shots, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(texture, "DEAREST", -50.0)
+    monkeypatch.setattr(texture, "LARGEST_LOSS", -50.0)
     options = {"quality": 25, "speed": 9, "end": 0.8}
     told = compress(two_shots, tmp_path / "tuned.mp4", tune="perceptual", **options)
     plain = compress(two_shots, tmp_path / "plain.mp4", **options)

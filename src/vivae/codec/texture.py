@@ -16,7 +16,7 @@ from vivae.vae.enhancer import Enhancer
 
 TEXTURE_FROM = 36.0
 """CRF below which so little is lost that texture takes as much as it gives."""
-DEAREST = 0.2
+LARGEST_LOSS = 0.2
 """dB of PSNR-YUV that texture may take from a shot; where it takes more, it is not like what was there."""
 
 
@@ -50,7 +50,7 @@ class Texture:
         seen = textured(shot, coded, self.model)
         if seen is not coded:
             after = quality_of(shot, seen, self.model, threads=threads)
-            if after < before - DEAREST:
+            if after < before - LARGEST_LOSS:
                 seen, after = coded, before
         self.frames += len(shot)
         self.sums = (self.sums[0] + len(shot) * before, self.sums[1] + len(shot) * after)

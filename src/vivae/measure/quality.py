@@ -1,7 +1,7 @@
 """How near decoded frames are to their originals: PSNR by plane, SSIM, MS-SSIM, and steadiness over time.
 
 Works on 8-bit 4:2:0 planes, one pair of frames at a time, in memory that does not grow with the clip. Figures of a clip
-are means over its frames. Perceptual networks are not here, nor is VMAF (see `vivae.measure.ffmpeg`).
+are means over its frames. What networks see is in `vivae.measure.perceptual`, VMAF in `vivae.measure.ffmpeg`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

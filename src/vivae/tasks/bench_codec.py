@@ -9,19 +9,16 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from math import log, log10
+from math import log
 from pathlib import Path
 from typing import Any
 
 from vivae.measure import bench
-from vivae.measure.bdrate import bjontegaard
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.charts import draw_curves
-from vivae.measure.clip import Clip, Progress, no_progress
-from vivae.measure.ffmpeg import vmaf
+from vivae.measure.clip import Progress, no_progress
 from vivae.measure.peers import PEERS, encode
-from vivae.measure.quality import compare_clips
-from vivae.media import Frame, open_video
+from vivae.media import open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_grain import grain, grain_table
 from vivae.tasks.bench_images import images
@@ -32,6 +29,7 @@ from vivae.tasks.bench_speed import memory_table, speed_table
 from vivae.tasks.bench_speed import speed as speed_of
 from vivae.tasks.bench_texture import texture, texture_table
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
+from vivae.tasks.rates import point, rate
 from vivae.vae.zoo import load_enhancer, load_model
 
 VERSION = 1
@@ -186,38 +184,6 @@ def _curves(
             lower = [at - step for at in ladder for step in (0, 10)]
             points[f"{SAME} at {name}"] = taken(peer_records, f"{SAME} {name}", lower, partial(hull, name))
     return {"points": points}
-
-
-def point(clip: Clip, setting: float, path: Path, seen: Sequence[Frame], command: str) -> Record:
-    """One file's cost and quality. Raises ValueError if it holds another number of frames."""
-    quality, _ = compare_clips(clip.frames, seen)
-    perceived = vmaf(clip, seen)
-    size = path.stat().st_size
-    return {
-        "setting": setting,
-        "size_bytes": size,
-        "kbit_per_second": 8 * size / clip.seconds / 1000,
-        "bits_per_pixel": 8 * size / clip.pixels,
-        "vmaf": perceived.vmaf,
-        "vmaf_neg": perceived.neg,
-        "command": command,
-        **{
-            key: getattr(quality, key)
-            for key in ("psnr_yuv", "psnr_y", "psnr_u", "psnr_v", "ms_ssim", "ssim")
-        },
-    }
-
-
-def rate(anchor: Iterable[Record], test: Iterable[Record], metric: str) -> tuple[float | None, float]:
-    """Rate of a curve against another at equal quality in per cent, and the overlap of their qualities."""
-    curves = [[(p["size_bytes"], _scale(p[metric], metric)) for p in points] for points in (anchor, test)]
-    found = bjontegaard(*curves)
-    return (None, 0.0) if found is None else (found.rate_percent, found.overlap)
-
-
-def _scale(value: float, metric: str) -> float:
-    """MS-SSIM in dB: near 1 its own scale is too narrow to interpolate on."""
-    return -10 * log10(max(1e-9, 1 - value)) if metric == "ms_ssim" else value
 
 
 def tables(result: Record) -> str:

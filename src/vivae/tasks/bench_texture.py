@@ -11,19 +11,15 @@ from pathlib import Path
 import numpy as np
 
 import vivae
-from vivae.measure.bdrate import bjontegaard
 from vivae.measure.bench import BenchClip, Cell, Record, markdown_table
 from vivae.measure.clip import Clip
-from vivae.measure.ffmpeg import vmaf
 from vivae.measure.peers import PEERS, encode
 from vivae.measure.perceptual import lpips_squeeze, mean_lpips
-from vivae.measure.quality import compare_clips
 from vivae.measure.steadiness import warping_errors
-from vivae.media import Frame
-from vivae.media.av1 import eight_bit
-from vivae.media.packets import decode_packets, read_packets
+from vivae.media import Frame, open_video
 from vivae.media.resample import enlarged
 from vivae.tasks.coded import write_lossless
+from vivae.tasks.rates import point, rate
 from vivae.train.lpips import Lpips
 
 CRFS = (33, 41, 49, 56, 62)
@@ -42,9 +38,9 @@ def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: in
         source = write_lossless(clip, room / "clip.mp4")
         for crf in CRFS:
             trial = encode(PEERS[PEER], clip, crf, room / "plain.mp4", threads=threads)
-            points[PEER].append(_point(clip, crf, trial.size_bytes, _shown(clip, trial.path), distance))
+            points[PEER].append(_point(clip, crf, trial.path, _shown(clip, trial.path), distance))
             path = room / "ours.mp4"
-            made = vivae.compress(
+            vivae.compress(
                 source,
                 path,
                 quality=2 * (63 - crf),
@@ -53,10 +49,9 @@ def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: in
                 threads=threads,
                 force=True,
             )
-            size = made["size_bytes"]
-            points[PLAYERS].append(_point(clip, crf, size, _shown(clip, path), distance))
+            points[PLAYERS].append(_point(clip, crf, path, _shown(clip, path), distance))
             with vivae.open(path) as shown:
-                points[OURS].append(_point(clip, crf, size, list(shown), distance))
+                points[OURS].append(_point(clip, crf, path, list(shown), distance))
     return {"points": points, "rates": {name: _rates(points[PEER], points[name]) for name in (PLAYERS, OURS)}}
 
 
@@ -91,45 +86,25 @@ def texture_table(found: Mapping[str, Record]) -> str:
 
 
 def _shown(clip: Clip, path: Path) -> list[Frame]:
-    """What a player makes of an AV1 file at the clip's size; 10 bits become 8 by the rounding that vivae has."""
-    width, height = clip.picture.width, clip.picture.height
-    pictures = decode_packets(read_packets(path), path.name)
-    return [
-        Frame(*enlarged(eight_bit(picture), width, height), frame.time, frame.duration, frame.color)
-        for frame, (_, picture) in zip(clip.frames, pictures, strict=True)
-    ]
+    """What a player makes of a file at the clip's size."""
+    with open_video(path) as reader:
+        return [
+            Frame(*enlarged(f.planes, clip.picture.width, clip.picture.height), f.time, f.duration, f.color)
+            for f in reader
+        ]
 
 
-def _point(clip: Clip, crf: float, size: int, seen: Sequence[Frame], distance: Lpips | None) -> Record:
-    quality, _ = compare_clips(clip.frames, seen)
-    perceived = vmaf(clip, seen)
+def _point(clip: Clip, crf: float, path: Path, seen: Sequence[Frame], distance: Lpips | None) -> Record:
     still, moved = warping_errors(*([frame.to_rgb() for frame in frames] for frames in (clip.frames, seen)))
-    return {
-        "setting": crf,
-        "size_bytes": size,
-        "psnr_yuv": quality.psnr_yuv,
-        "ms_ssim": quality.ms_ssim,
-        "vmaf": perceived.vmaf,
-        "vmaf_neg": perceived.neg,
+    return point(clip, crf, path, seen, "") | {
         "lpips": None if distance is None else mean_lpips(distance, clip.frames, seen),
         "warping_error": moved / max(still, 1e-9),
     }
 
 
 def _rates(anchor: Sequence[Record], test: Sequence[Record]) -> Record:
-    """Rate at equal quality in per cent, by every measure. LPIPS counts down, and by its logarithm."""
-
-    def quality(point: Record, key: str) -> float:
-        return -float(np.log10(point[key])) if key == "lpips" else float(point[key])
-
-    rates: Record = {}
-    for key in RATED:
-        if anchor[0][key] is not None:
-            found = bjontegaard(
-                *([(p["size_bytes"], quality(p, key)) for p in points] for points in (anchor, test))
-            )
-            rates[key] = found and found.rate_percent
-    return rates
+    """Rate at equal quality in per cent, by every measure that was taken."""
+    return {key: rate(anchor, test, key)[0] for key in RATED if anchor[0][key] is not None}
 
 
 def _change(points: Mapping[str, Sequence[Record]], key: str, *, relative: bool) -> float | None:
