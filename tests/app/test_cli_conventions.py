@@ -14,7 +14,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivae.app.console import Session, run
+from vivae.app.console import Session, parts_kept, run
 from vivae.app.options import Debug, Json, Start, amount, seconds
 from vivae.errors import FormatError, Interrupted, OutputError
 from vivae.media.kept import Kept, folder_for
@@ -83,7 +83,7 @@ def test_ctrl_c_says_what_the_next_run_finds(tmp_path, finished):
         Kept(folder_for(output), "a job").put("the first shot", {}, b"coded")
     with (
         pytest.raises(Interrupted, match="No output was written") as caught,
-        Session(kept="Finished shots", output=output),
+        Session(kept=parts_kept("Finished shots", output)),
     ):
         raise KeyboardInterrupt
     assert ("Finished shots are kept" in str(caught.value)) == finished

@@ -6,10 +6,10 @@ import torch
 
 from tests.train.test_lpips import drawn_weights, installed  # noqa: F401 (a fixture)
 from vivae.errors import InputError
+from vivae.train.critic import Taught
 from vivae.train.degrade import PairBatch
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.recipe import load_recipe
-from vivae.train.texture import Taught
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
 
 
@@ -35,7 +35,7 @@ def test_looks_and_a_critic_are_paid_and_learn(installed):  # noqa: F811
     assert figures["lpips"] > 0
     # Both learn by the one loss, each from its own part of it.
     assert lesson.model.critic.layers[0].weight.grad.abs().max() > 0
-    assert lesson.model.enhancer.tail.weight.grad.abs().max() > 0
+    assert lesson.model.model.tail.weight.grad.abs().max() > 0
     plain = EnhanceLesson(lesson.enhancer, [batch]).module(None)
     assert plain(*drawn)[0] != loss
     assert {"test_loss", "test_gain_db", "test_lpips", "test_critic"} == {*lesson.evaluate(lesson.model)}

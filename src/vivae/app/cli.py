@@ -24,7 +24,7 @@ from vivae.app import (
     cli_understand,
 )
 from vivae.app.archive import accept_archives
-from vivae.app.console import FAULT, Session
+from vivae.app.console import FAULT, Session, parts_kept
 from vivae.app.options import (
     Channels,
     Crf,
@@ -189,7 +189,7 @@ def compress(
     debug: Debug = False,
 ) -> None:
     """Compress a video or image: to a quality, or to a size within 3 per cent."""
-    with Session(as_json, kept="Finished shots", output=output) as session:
+    with Session(as_json, kept=parts_kept("Finished shots", output)) as session:
         session.show(
             vivae.compress(
                 source,

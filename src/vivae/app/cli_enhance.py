@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import vivae
-from vivae.app.console import Session
+from vivae.app.console import Session, parts_kept
 from vivae.app.options import (
     Crf,
     Debug,
@@ -102,7 +102,7 @@ def enhance(
     debug: Debug = False,
 ) -> None:
     """Make a video better: less noise and compression, more pixels, light and focus. Measures first what it needs."""
-    with Session(as_json, kept="Finished segments", output=output) as session:
+    with Session(as_json, kept=parts_kept("Finished segments", output)) as session:
         session.show(
             vivae.enhance(
                 source,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import vivae
-from vivae.app.console import Session
+from vivae.app.console import Session, parts_kept
 from vivae.app.options import (
     Crf,
     Debug,
@@ -67,7 +67,7 @@ def segment(
     debug: Debug = False,
 ) -> None:
     """Cut objects out of a video: those you point at, those that move, or what passes a camera that stands still."""
-    with Session(as_json, kept="Labelled frames", output=output) as session:
+    with Session(as_json, kept=parts_kept("Labelled frames", output)) as session:
         session.show(
             vivae.segment(
                 source,

@@ -72,19 +72,33 @@ def listening(progress: Callable[[int, int | None], None]) -> Iterator[Listener]
         _listener.reset(token)
 
 
+NOTHING = "No output was written."
+
+
+def parts_kept(what: str, output: str | Path) -> Callable[[], str]:
+    """For `Session`, of a verb that keeps finished parts of its work beside the output for the next run."""
+
+    def told() -> str:
+        from vivae.media.kept import folder_for  # here, so that `vivae --help` need not wait for it
+
+        if not any(folder_for(output).glob("*.part")):
+            return NOTHING
+        return f"{NOTHING} {what} are kept: run the same command again to go on."
+
+    return told
+
+
 class Session:
     """One run of one verb. Use as a context manager: it closes the progress bars and explains a Ctrl-C.
 
-    as_json: results are printed as JSON and no progress is shown. kept: what an interrupted run leaves behind, as a
-    sentence; with an output, the parts that it keeps beside that for the next run, said where there are any.
+    as_json: results are printed as JSON and no progress is shown. kept: what an interrupted run leaves behind,
+    as a sentence, or what finds that out when it comes to it.
     """
 
-    def __init__(
-        self, as_json: bool = False, kept: str = "No output was written.", output: str | Path | None = None
-    ):
+    def __init__(self, as_json: bool = False, kept: str | Callable[[], str] = NOTHING):
         self._listener = _listener.get()
         self._as_json = as_json or self._listener is not None
-        self._kept, self._output = kept, output
+        self._kept = kept
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -105,18 +119,8 @@ class Session:
     ) -> None:
         self._bars.stop()
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(f"Interrupted. {self._left()}") from error
-
-    def _left(self) -> str:
-        if self._output is None:
-            return self._kept
-        from vivae.media.kept import folder_for  # here, so that `vivae --help` need not wait for it
-
-        nothing = "No output was written."
-        anything = any(folder_for(self._output).glob("*.part"))
-        return (
-            f"{nothing} {self._kept} are kept: run the same command again to go on." if anything else nothing
-        )
+            kept = self._kept if isinstance(self._kept, str) else self._kept()
+            raise Interrupted(f"Interrupted. {kept}") from error
 
     def progress(self, label: str) -> Callable[[int, int | None], None]:
         """For work on frames: progress(done, total), total None while it is not known."""

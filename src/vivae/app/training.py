@@ -15,9 +15,9 @@ from torch import nn
 from vivae.app.sheet import Score, means, score, write_sheet
 from vivae.errors import InputError
 from vivae.media import atomic_path
-from vivae.train import generate_lesson, texture
 from vivae.train.between_lesson import BetweenLesson, PassageSampler
 from vivae.train.checkpoint import FILE
+from vivae.train.critic import Taught
 from vivae.train.dataset import Dataset, Passage, check_usable, prepare
 from vivae.train.degrade import Pair, PairSampler, make_pairs, pair_windows
 from vivae.train.disturb import MixedSampler
@@ -171,17 +171,17 @@ def _train(
 
 APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
 """In what an enhancer may differ from the one whose weights it begins with."""
-Taught = tuple[Lesson, Callable[[Stage], Batches]]
+Lessons = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", MiddleFrame, FlowSegmenter)
 
 
-def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Taught:
+def _vae_lesson(recipe: Recipe, dataset: Dataset, windows: list[Window], share: dict[str, int]) -> Lessons:
     model = new_vae(recipe)
     lesson = VAELesson(recipe, model, [window.frames[None] for window in windows])
     return lesson, lambda stage: ClipSampler(dataset.train, recipe.data, stage, **share)
 
 
-def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
+def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, int]) -> Lessons:
     chosen = PassageSampler(dataset.test, recipe.data, recipe.gaps, Stage(batch=1, frames=1), seed=0)
     model = _begun(MiddleFrame(recipe.model), recipe.start_from, load_middle)
     lesson = BetweenLesson(model, [chosen(step) for step in range(2 * TEST_PAIRS)])
@@ -190,7 +190,7 @@ def _between_lesson(recipe: BetweenRecipe, dataset: Dataset, share: dict[str, in
     )
 
 
-def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Taught:
+def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, int]) -> Lessons:
     chosen = FlowSampler(dataset.test, recipe.data, recipe.scenes, Stage(batch=4, frames=1), seed=0)
     model = _begun(FlowSegmenter(recipe.model), recipe.start_from, load_segmenter)
     lesson = MotionLesson(model, recipe.scenes.prior, [chosen(step) for step in range(TEST_PAIRS // 2)])
@@ -199,7 +199,7 @@ def _motion_lesson(recipe: SegmenterRecipe, dataset: Dataset, share: dict[str, i
 
 def _enhance_lesson(
     recipe: EnhancerRecipe, dataset: Dataset, pairs: tuple[list[Pair], list[Pair]], share: dict[str, int]
-) -> Taught:
+) -> Lessons:
     model = _new_enhancer(recipe, dataset.train)
     train, test = pairs
     frames = recipe.stages[-1].frames
@@ -320,10 +320,8 @@ def _finish(
         "hardware": f"{run.workers.world} x {run.workers.device}, {torch.get_num_threads()} threads",
     }
     path = folder / "model.safetensors"
-    if isinstance(trained, generate_lesson.Taught):
-        trained = trained.generator  # a critic has done its work
-    if isinstance(trained, texture.Taught):
-        trained = trained.enhancer
+    if isinstance(trained, Taught):
+        trained = trained.model
     assert isinstance(trained, VideoVAE | Enhancer | Generator | FlowSegmenter | MiddleFrame)
     if isinstance(trained, VideoVAE) and dataset is not None:
         notes["familiar"] = known_footage(trained, dataset.train)

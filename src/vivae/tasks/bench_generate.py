@@ -29,7 +29,7 @@ from vivae.tasks.rivals import Rival, RivalLesson, fitting, recipe_of
 from vivae.tasks.sets import SAMPLE_SEED, drawn, features, plain, speeds, write_samples
 from vivae.train.checkpoint import FILE as CHECKPOINT
 from vivae.train.composed import Composer
-from vivae.train.generate_lesson import Taught
+from vivae.train.critic import Taught
 from vivae.train.generating import composed_lesson, split_pictures
 from vivae.train.loop import Training, Workers
 from vivae.train.recipe import GeneratorRecipe
@@ -239,7 +239,7 @@ class _Bench:
             begins += stage.share
         taught, told = self._run(training, cost)
         assert isinstance(taught, Taught)
-        made = taught.generator
+        made = taught.model
         (room / CHECKPOINT).unlink(missing_ok=True)
         clips = {RIVALS[OWN]: drawn(made, CLIPS), PLAIN: plain(made, CLIPS)}
         write_samples(

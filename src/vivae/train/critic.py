@@ -1,4 +1,6 @@
-"""A critic of windows, for `objective.adversarial`: it tells decoded footage from real footage, patch by patch."""
+"""A critic, for recipes that are `adversarial`: it tells what a model makes from real footage, patch by patch."""
+
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,8 @@ from torch.nn import functional as F
 
 from vivae.vae.blocks import SLOPE
 from vivae.vae.window import CONTRAST, PACKED
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Critic(nn.Module):
@@ -28,6 +32,15 @@ class Critic(nn.Module):
         """(B, T, 24, h, w) in [0, 1] -> (B, 1, h / 2, w / 2)."""
         verdict: Tensor = self.layers((clip.flatten(1, 2) - 0.5) * CONTRAST)
         return verdict.float()
+
+
+class Taught(nn.Module, Generic[M]):
+    """What the optimiser holds: a model, and the critic of what it makes, which has done its work afterwards."""
+
+    def __init__(self, model: M, critic: Critic | None):
+        super().__init__()
+        self.model = model
+        self.critic = critic
 
 
 def critic_terms(critic: nn.Module, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vivae.train.critic import Critic, Taught
 from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
 from vivae.train.side_by_side import side_by_side
-from vivae.train.texture import Taught, TextureLoss
+from vivae.train.texture import TextureLoss
 from vivae.vae.enhancer import PLANES, Enhancer, Known
 from vivae.vae.enhancing import Aligned, Motions, aligned, as_picture, as_tensor
 
@@ -131,8 +132,9 @@ class EnhanceLesson:
         self.steady = steady
         self.texture: TextureLoss | None = None
         if perceptual or adversarial:
-            self.model = taught = Taught(model)
-            self.texture = TextureLoss(perceptual, adversarial, taught.critic)
+            critic = Critic(frames=1)
+            self.model = Taught(model, critic)
+            self.texture = TextureLoss(perceptual, adversarial, critic)
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
         if self.texture is not None:
@@ -160,7 +162,7 @@ class EnhanceLesson:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss, and the gain in dB of PSNR-YUV over the degraded picture, over the windows; with the distance in
         looks where that is taught."""
-        enhancer = model.enhancer if isinstance(model, Taught) else model
+        enhancer = model.model if isinstance(model, Taught) else model
         assert isinstance(enhancer, Enhancer)
         rollout = Rollout(enhancer, None, self.steady, self.texture)
         totals: dict[str, float] = {}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vivae.train.checkpoint import generator_of
 from vivae.train.composed import ComposedClips
-from vivae.train.critic import Critic, critic_terms
+from vivae.train.critic import Critic, Taught, critic_terms
 from vivae.train.lesson import on_device
 from vivae.train.recipe import GenerateObjective, GeneratorRecipe
 from vivae.vae.flow import Tokens, draw_known, flow_loss
@@ -33,29 +33,16 @@ class Drawn(NamedTuple):
     clips: ComposedClips | Tensor
 
 
-class Taught(nn.Module):
-    """What the optimiser holds: the generator, and a critic where the recipe asks for one."""
-
-    def __init__(self, generator: Generator, objective: GenerateObjective):
-        super().__init__()
-        self.generator = generator
-        self.critic = (
-            Critic(generator.frames)
-            if objective.adversarial and isinstance(generator, WindowGenerator)
-            else None
-        )
-
-
 class GeneratorLoss(nn.Module):
     """The loss of a batch, of whichever part is taught."""
 
-    def __init__(self, model: Taught, objective: GenerateObjective, precision: torch.dtype | None):
+    def __init__(self, model: Taught[Generator], objective: GenerateObjective, precision: torch.dtype | None):
         super().__init__()
         self.model, self.objective, self.precision = model, objective, precision
 
     def forward(self, drawn: Drawn, draws: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The negative ELBO in nats a pixel, or the error of the flow."""
-        made = self.model.generator
+        made = self.model.model
         kind = on_device(made).type
         with torch.autocast(kind, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
             if drawn.part == "prior":
@@ -109,7 +96,7 @@ class GeneratorLoss(nn.Module):
     def _prior(
         self, clips: ComposedClips | Tensor, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        made = self.model.generator
+        made = self.model.model
         assert made.flow is not None
         tokens, labels = encoded(made, clips)
         if not made.get_buffer("measured"):
@@ -123,7 +110,7 @@ class GeneratorLoss(nn.Module):
     def _states(
         self, clips: ComposedClips | Tensor, draws: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        made = self.model.generator
+        made = self.model.model
         assert made.states is not None
         # A hundredth of a pixel is told apart.
         with torch.autocast(on_device(made).type, enabled=False):
@@ -189,7 +176,8 @@ class GenerateLesson:
 
     def __init__(self, recipe: GeneratorRecipe, generator: Generator, windows: Sequence[Drawn]):
         self.recipe = recipe
-        self.model = self.taught = Taught(generator, recipe.objective)
+        judged = recipe.objective.adversarial and isinstance(generator, WindowGenerator)
+        self.model = self.taught = Taught(generator, Critic(generator.frames) if judged else None)
         self.windows = windows
 
     def module(self, precision: torch.dtype | None) -> nn.Module:
@@ -204,7 +192,7 @@ class GenerateLesson:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss over the windows of the part that is being taught, with its other figures."""
         assert isinstance(model, Taught)
-        made = model.generator
+        made = model.model
         part = "states" if made.streams else "prior" if made.get_buffer("measured") else "vae"
         judged = GeneratorLoss(model, self.recipe.objective, None)
         totals: dict[str, float] = {}

@@ -133,7 +133,7 @@ def window_lesson(
         return WindowSampler(train, recipe, stage, share)
 
     lesson = _lesson(recipe, windows)
-    generator = lesson.taught.generator
+    generator = lesson.taught.model
     assert isinstance(generator, WindowGenerator)
     if recipe.start_from is None and isinstance(generator.vae, WindowVAE):
         generator.vae.set_scene(_mean_frame(batches(recipe.stages[0])))

@@ -7,19 +7,9 @@ from torch import Tensor, nn
 
 from vivae.train.critic import Critic, critic_terms
 from vivae.train.lpips import lpips_alex, packed_to_rgb
-from vivae.vae.enhancer import Enhancer
 
 LPIPS_FLOOR = 0.01
 """Added to each distance: below it, a smaller one counts for little."""
-
-
-class Taught(nn.Module):
-    """What the optimiser holds: the enhancer, and the critic of its pictures, which is forgotten afterwards."""
-
-    def __init__(self, enhancer: Enhancer):
-        super().__init__()
-        self.enhancer = enhancer
-        self.critic = Critic(frames=1)
 
 
 class TextureLoss(nn.Module):
