@@ -6,8 +6,9 @@ import torch
 
 from tests.vae.test_between import TINY
 from vivae.train.between_lesson import BetweenLesson, PassageSampler
+from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import Passage
-from vivae.train.recipe import DataSettings, Stage
+from vivae.train.recipe import Stage
 from vivae.vae.middle import MiddleFrame
 
 

@@ -11,8 +11,9 @@ import pytest
 from vivae.errors import InputError, VivaeError
 from vivae.media import ColorInfo, Frame, open_video, open_writer, pack, unpack
 from vivae.train.cleaning import Cleaner
+from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import OPEN_FILES, _mapped, find_clips, prepare, scale_frame, target_size
-from vivae.train.recipe import DataSettings, Stage
+from vivae.train.recipe import Stage
 from vivae.train.sampler import ClipSampler, evaluation_windows, mirrored
 
 SETTINGS = DataSettings(crop=32, min_side=32)

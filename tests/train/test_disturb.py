@@ -6,11 +6,12 @@ import torch
 
 from vivae.errors import InputError
 from vivae.media import unpack
+from vivae.train.data_settings import DataSettings, DegradeSettings, DisturbSettings
 from vivae.train.dataset import Passage
 from vivae.train.degrade import make_pairs, through_codec
 from vivae.train.disturb import MixedSampler, disturbed, with_noise
 from vivae.train.enhance_lesson import EnhanceLesson, Rollout
-from vivae.train.recipe import DataSettings, DegradeSettings, DisturbSettings, Stage, load_recipe
+from vivae.train.recipe import Stage, load_recipe
 from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
 
 TINY = EnhancerConfig(

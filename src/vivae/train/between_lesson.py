@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import Passage, check_usable
 from vivae.train.enhance_lesson import log_error
 from vivae.train.lesson import on_device
-from vivae.train.recipe import DataSettings, Stage
+from vivae.train.recipe import Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
 from vivae.vae.between import found_ways
 from vivae.vae.middle import MiddleFrame, Ways, unaided

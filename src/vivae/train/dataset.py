@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from vivae.errors import InputError, VivaeError
 from vivae.media import PACKED_CHANNELS, Frame, VideoInfo, atomic_path, open_video, pack, probe
 from vivae.media.source import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from vivae.train.cleaning import LOOK, Cleaner, is_copy
-from vivae.train.recipe import DataSettings
+from vivae.train.data_settings import DataSettings
 
 logger = logging.getLogger(__name__)
 
@@ -136,11 +136,15 @@ def find_clips(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def target_size(height: int, width: int, settings: DataSettings) -> tuple[int, int]:
-    """Height and width after scaling, multiples of 4: to `resize`, or down by `downscale`, never below `min_side`."""
+    """Height and width after scaling, multiples of 4: to `resize`, or down by `downscale`, never below `min_side`.
+
+    settings: with one factor, see `DataSettings.sizes`.
+    """
     short = min(height, width)
     if settings.resize is not None:
         scale = settings.resize / short
     else:
+        assert isinstance(settings.downscale, float)
         scale = 1 / min(settings.downscale, max(1.0, short / settings.min_side))
     least = -(-settings.crop // 4) * 4
     rows, columns = (max(least, int(side * scale + 0.5) // 4 * 4) for side in (height, width))
@@ -180,12 +184,16 @@ def prepare(
     _mapped.cache_clear()  # an array that is made again is another file
     cache.mkdir(parents=True, exist_ok=True)
     records: list[ClipRecord] = []
-    keys: list[str] = []
+    usable: list[_Usable] = []
     known = np.empty((0, *LOOK[::-1]), np.uint8)
     for index, path in enumerate(paths):
-        key = _key(path, settings)
-        record = _cached(cache, key) or _prepare_clip(path, settings, cache, key)
-        record.path = str(path)
+        versions = []
+        for size in settings.sizes:
+            key = _key(path, size)
+            version = _cached(cache, key) or _prepare_clip(path, size, cache, key)
+            version.path = str(path)
+            versions.append((key, version))
+        record = versions[0][1]
         looks = np.frombuffer(bytes.fromhex(record.looks), np.uint8).reshape(-1, *LOOK[::-1])
         if not record.problem and is_copy(looks, known):
             record = ClipRecord(str(path), problem="it is a copy of another clip")
@@ -193,11 +201,11 @@ def prepare(
             known = np.concatenate([known, looks])
         if record.problem:
             logger.warning("%s is left out: %s", path, record.problem)
+        else:
+            usable.append(_Usable(tuple(key for key, _ in versions), [version for _, version in versions]))
         records.append(record)
-        keys.append(key if not record.problem else "")
         if progress:
             progress(index + 1, len(paths))
-    usable = [(key, record) for key, record in zip(keys, records, strict=True) if key]
     if not usable:
         reasons = Counter(record.problem for record in records).most_common(3)
         raise InputError(
@@ -205,7 +213,9 @@ def prepare(
             + "; ".join(f"{reason} ({count} files)" for reason, count in reasons)
         )
     train, test = _split(usable, settings, cache)
-    identity = hashlib.sha256("".join(sorted(key for key in keys if key)).encode()).hexdigest()
+    identity = hashlib.sha256(
+        "".join(sorted(key for clip in usable for key in clip.keys)).encode()
+    ).hexdigest()
     return Dataset(records, train, test, identity)
 
 
@@ -311,23 +321,29 @@ def _shape(record: ClipRecord) -> tuple[int, int, int, int]:
     return record.frames, PACKED_CHANNELS, record.height, record.width
 
 
-def _split(
-    usable: list[tuple[str, ClipRecord]], settings: DataSettings, cache: Path
-) -> tuple[list[Passage], list[Passage]]:
+class _Usable(NamedTuple):
+    """A clip at every size that is wanted."""
+
+    keys: tuple[str, ...]
+    versions: list[ClipRecord]
+
+
+def _split(usable: list[_Usable], settings: DataSettings, cache: Path) -> tuple[list[Passage], list[Passage]]:
     """By file where there are several, in an order that only contents decide; by time inside a single one."""
     train: list[Passage] = []
     test: list[Passage] = []
     if len(usable) == 1:
-        record = usable[0][1]
-        border = round(record.frames * (1 - settings.test_share))
-        gap = min(round(GAP_SECONDS * record.fps / 2), record.frames // 8)
-        train += _passages(cache, record, 0, max(1, border - gap))
-        test += _passages(cache, record, min(border + gap, record.frames - 1), record.frames)
+        for record in usable[0].versions:
+            border = round(record.frames * (1 - settings.test_share))
+            gap = min(round(GAP_SECONDS * record.fps / 2), record.frames // 8)
+            train += _passages(cache, record, 0, max(1, border - gap))
+            test += _passages(cache, record, min(border + gap, record.frames - 1), record.frames)
         return train, test
-    ordered = [record for _, record in sorted(usable, key=lambda pair: pair[0])]
+    ordered = sorted(usable, key=lambda clip: clip.keys)
     tested = min(max(1, round(len(ordered) * settings.test_share)), len(ordered) - 1)
-    for index, record in enumerate(ordered):
-        (test if index < tested else train).extend(_whole(cache, record))
+    for index, clip in enumerate(ordered):
+        for record in clip.versions:
+            (test if index < tested else train).extend(_whole(cache, record))
     return train, test
 
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count as counter
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,13 +21,17 @@ from vivae.media import ColorInfo, Picture, Planes, atomic_path, pack, unpack
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import planes_of, video_frame
 from vivae.media.resample import Shrinker, base_size, enlarged
+from vivae.train.data_settings import CodedBy, DataSettings, DegradeSettings
 from vivae.train.dataset import Passage
-from vivae.train.recipe import CodedBy, DataSettings, DegradeSettings, Stage
-from vivae.train.sampler import check_batch, draw_place, mirrored
+from vivae.train.recipe import Stage
+from vivae.train.sampler import aslant, check_batch, draw_place, mirrored, upended
+from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import Known
 
 GOLDEN = 0.6180339887
 """Steps of this share spread any number of draws evenly over a range."""
+PLACES = 6
+"""Numbers that say which crop of a pair is taken, and how."""
 FILTERED = ("av1", "hevc", "vp9", "libdav1d")
 """Codecs whose own filters leave few blocks and little ringing."""
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
@@ -71,24 +76,28 @@ def make_pairs(
 ) -> list[Pair]:
     """All versions of all passages; those that an earlier run has made are taken from the cache."""
     cache.mkdir(parents=True, exist_ok=True)
-    pairs = []
     pieces = [piece for passage in passages for piece in _pieces(passage, settings.frames)]
     wanted = [piece for piece in pieces for _ in range(settings.variants)]
-    for index, passage in enumerate(wanted):
+    made = counter(1)
+
+    def pair(numbered: tuple[int, Passage]) -> Pair:
+        index, passage = numbered
         codec = settings.codecs[index % len(settings.codecs)]
         low, high = RANGES.get(codec, (settings.crf_low, settings.crf_high))
         quality = round(low + index * GOLDEN % 1 * (high - low), 2)
         shrink = settings.shrinks[index % len(settings.shrinks)]
-        pairs.append(_pair(passage, shrink, codec, quality, settings, cache))
+        done = _pair(passage, shrink, codec, quality, settings, cache)
         if progress:
-            progress(index + 1, len(wanted))
-    return pairs
+            progress(next(made), len(wanted))
+        return done
+
+    return side_by_side(pair, enumerate(wanted))
 
 
 def _pieces(passage: Passage, longest: int) -> Iterator[Passage]:
     """A passage in parts of nearly equal length."""
-    count = -(-len(passage) // longest)
-    borders = np.linspace(0, len(passage), count + 1).astype(int)
+    parts = -(-len(passage) // longest)
+    borders = np.linspace(0, len(passage), parts + 1).astype(int)
     for first, last in pairwise(borders.tolist()):
         yield Passage(passage.array, passage.shape, passage.first + first, last - first, passage.clip)
 
@@ -96,16 +105,15 @@ def _pieces(passage: Passage, longest: int) -> Iterator[Passage]:
 def _pair(
     clean: Passage, shrink: float, codec: CodedBy, quality: float, settings: DegradeSettings, cache: Path
 ) -> Pair:
-    count = len(clean)
-    what = (clean.array.name, clean.first, count, shrink, codec, quality, settings.preset)
+    what = (clean.array.name, clean.first, len(clean), shrink, codec, quality, settings.preset)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
-    shape = (count, *clean.shape[1:])
+    shape = (len(clean), *clean.shape[1:])
     if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
             for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset):
                 file.write(pack(planes).tobytes())
     known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=coded_by(codec))
-    return Pair(clean, Passage(path, shape, 0, count, clean.clip), known)
+    return Pair(clean, Passage(path, shape, 0, len(clean), clean.clip), known)
 
 
 def _degraded(
@@ -184,23 +192,30 @@ class PairSampler:
         rng = np.random.default_rng((self.seed, step))
         share = self.stage.batch // self.world
         drawn = [
-            (self.pairs[rng.choice(len(self.pairs), p=self.chances)], rng.random(4))
+            (self.pairs[rng.choice(len(self.pairs), p=self.chances)], rng.random(PLACES))
             for _ in range(self.stage.batch)
         ]
         return joined(
             [
-                pair_crop(pair, places, self.stage.frames, self.settings.crop // 4, self.settings.flip)
+                pair_crop(pair, places, self.stage.frames, self.settings)
                 for pair, places in drawn[self.rank * share : (self.rank + 1) * share]
             ]
         )
 
 
-def pair_crop(pair: Pair, places: NDArray[np.float64], count: int, side: int, flip: bool) -> PairBatch:
-    """A crop at drawn places (4 numbers in [0, 1): first frame, top, left, and whether it is mirrored)."""
+def pair_crop(pair: Pair, places: NDArray[np.float64], count: int, settings: DataSettings) -> PairBatch:
+    """A crop at drawn places (`PLACES` numbers in [0, 1): first frame, top, left, and whether it is mirrored, upside
+    down and turned)."""
+    side = settings.crop // 4
     first, top, left = draw_place(places[:3], pair.degraded.frames.shape, (count + 1, side, side))
     crop = cropped(pair, first, count, top, left, side)
-    if flip and places[3] < 0.5:
-        crop = crop._replace(degraded=mirrored(crop.degraded), clean=mirrored(crop.clean))
+    for change, wanted, place in (
+        (mirrored, settings.flip, places[3]),
+        (upended, settings.turn, places[4]),
+        (aslant, settings.turn, places[5]),
+    ):
+        if wanted and place < 0.5:
+            crop = crop._replace(degraded=change(crop.degraded), clean=change(crop.clean))
     return crop
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from vivae.media import ColorInfo, Planes, pack, unpack
 from vivae.media.color import rgb_to_yuv, yuv_to_rgb
 from vivae.media.resample import Shrinker, base_size, enlarged
+from vivae.train.data_settings import DataSettings, DisturbSettings
 from vivae.train.dataset import Passage, check_usable
-from vivae.train.degrade import Pair, PairBatch, joined, pair_crop
-from vivae.train.recipe import DataSettings, DisturbSettings, Stage
+from vivae.train.degrade import PLACES, Pair, PairBatch, joined, pair_crop
+from vivae.train.recipe import Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
 from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import Known
@@ -126,7 +127,7 @@ class MixedSampler:
         count, side = self.stage.frames, self.data.crop // 4
         if kind == "pair":
             pair = self.pairs[_drawn(rng, self.pairs)]
-            return pair_crop(pair, rng.random(4), count, side, self.data.flip)
+            return pair_crop(pair, rng.random(PLACES), count, self.data)
         passage = self.passages[_drawn(rng, self.passages)]
         places = rng.random(4)
         step = 1

@@ -20,9 +20,10 @@ from torch.nn import functional as F
 
 from vivae.media import unpack
 from vivae.train.composites import make_scene
+from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import Passage, check_usable
 from vivae.train.lesson import on_device
-from vivae.train.recipe import DataSettings, SceneSettings, Stage
+from vivae.train.recipe import SceneSettings, Stage
 from vivae.train.sampler import check_batch, draw_place
 from vivae.vae.motion import Motion
 from vivae.vae.parametric import fit_motion, quadratic_terms

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from vivae.errors import InputError
+from vivae.train.data_settings import DataSettings, DegradeSettings, DisturbSettings, Settings
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import EnhancerConfig
 from vivae.vae.generator import GeneratorConfig
@@ -17,39 +18,7 @@ from vivae.vae.middle import MiddleConfig
 from vivae.vae.segmenter import SegmenterConfig
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataSettings(_Settings):
-    """Which pictures the model sees."""
-
-    downscale: float = Field(1.0, ge=1, le=16)
-    """Shrink clips by this factor first; 2 hides the artifacts of footage that was compressed before."""
-    min_side: int = Field(144, ge=16)
-    """Never shrink the shorter side below this many pixels."""
-    resize: int | None = Field(None, ge=16, le=4096)
-    """Scale the shorter side to exactly this instead (224 in the classic setting)."""
-    crop: int = Field(128, ge=32, le=2048)
-    """Side of the square training crops in pixels."""
-    max_frames: int = Field(400, ge=2)
-    """Frames taken from each clip at most."""
-    test_share: float = Field(0.5, gt=0, lt=1)
-    """Share of the clips (of the time, inside a single one) that only tests."""
-    flip: bool = True
-    reverse: bool = True
-    """Play some crops backwards: motion has no preferred direction."""
-
-    @model_validator(mode="after")
-    def _multiples(self) -> Self:
-        if self.crop % 16:
-            raise ValueError(f"crop must be a multiple of 16, got {self.crop}")
-        if self.resize is not None and self.resize < self.crop:
-            raise ValueError(f"resize ({self.resize}) must not be smaller than crop ({self.crop})")
-        return self
-
-
-class ObjectiveSettings(_Settings):
+class ObjectiveSettings(Settings):
     """The trade-off between distortion and bits."""
 
     distortion: Literal["mse", "charbonnier"] = "mse"
@@ -74,7 +43,7 @@ class ObjectiveSettings(_Settings):
         return self
 
 
-class Stage(_Settings):
+class Stage(Settings):
     """One part of a training: how long and how wide its sequences are."""
 
     share: float = Field(1.0, gt=0, le=1)
@@ -87,7 +56,7 @@ class Stage(_Settings):
     """The learning rate begins anew: warm-up and cosine are those of this stage and what follows it."""
 
 
-class OptimiserSettings(_Settings):
+class OptimiserSettings(Settings):
     """AdamW with linear warm-up and a cosine to zero."""
 
     learning_rate: float = Field(6e-4, gt=0, lt=1)
@@ -104,7 +73,7 @@ class OptimiserSettings(_Settings):
     """Decay of the running mean of weights that is evaluated and saved."""
 
 
-class Budget(_Settings):
+class Budget(Settings):
     """When to stop; whichever comes first."""
 
     steps: int = Field(12000, ge=1)
@@ -116,61 +85,7 @@ class Budget(_Settings):
     checkpoint_minutes: float = Field(3.0, gt=0)
 
 
-CodedBy = Literal["av1", "h264", "hevc", "mpeg2video", "mpeg4", "mjpeg"]
-
-
-class DegradeSettings(_Settings):
-    """How clean passages become what an enhancer is given: made small, then coded."""
-
-    codecs: tuple[CodedBy, ...] = ("av1",)
-    """In turn. The others than AV1 draw their quality from the whole range in which their traces show."""
-    shrinks: tuple[float, ...] = (2.0, 2.0, 4 / 3)
-    """Display width over base width, in turn."""
-    crf_low: float = Field(30, ge=1, le=70)
-    crf_high: float = Field(63, ge=1, le=70)
-    preset: int = Field(8, ge=0, le=13)
-    variants: int = Field(3, ge=1, le=64)
-    """Versions of every passage; each has a base size and a quantiser of its own."""
-    frames: int = Field(64, ge=4)
-    """Frames of each passage at most."""
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if not self.shrinks or not all(1 <= shrink <= 8 for shrink in self.shrinks):
-            raise ValueError(f"shrinks must lie between 1 and 8, got {self.shrinks}")
-        if self.crf_high < self.crf_low:
-            raise ValueError("crf_high must not be smaller than crf_low")
-        return self
-
-
-class DisturbSettings(_Settings):
-    """What else crops are spoiled by as they are drawn; what the shares leave goes to coded pairs."""
-
-    shares: dict[Literal["noise", "shrink", "blur"], float] = Field(default_factory=dict)
-    noise: tuple[float, float] = (2.0, 56.0)
-    """Lowest and highest standard deviation of Gaussian noise, in 8-bit RGB code values."""
-    shot_share: float = Field(0.15, ge=0, le=1)
-    """Share of noisy crops whose noise grows with brightness."""
-    shrinks: tuple[float, ...] = (2.0, 2.0, 4.0, 3.0)
-    bicubic_share: float = Field(0.75, ge=0, le=1)
-    """Of what is made small, the share by a bicubic filter; the others by the mean of areas, as sensors do."""
-    light_share: float = Field(0.3, ge=0, le=1)
-    """Share of what is made small that is noisy, too."""
-    light_noise: float = Field(6.0, ge=0)
-    blur: tuple[float, float] = (0.6, 2.2)
-    hurried: float = Field(0.0, ge=0, le=1)
-    """Share of crops that take every second or third frame of their footage, so that things move faster in them."""
-    doubt: float = Field(0.1, ge=0, le=1)
-    """The noise that is told differs from the true one by such a factor (log-normal): in use it is estimated."""
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if sum(self.shares.values()) > 1 or min(self.shares.values(), default=0) < 0:
-            raise ValueError("the shares must be positive and sum to at most 1")
-        return self
-
-
-class CommonRecipe(_Settings):
+class CommonRecipe(Settings):
     """What every training has."""
 
     data: DataSettings = DataSettings()
@@ -268,7 +183,7 @@ class GenerateStage(Stage):
     light prior that goes on moment by moment."""
 
 
-class GenerateObjective(_Settings):
+class GenerateObjective(Settings):
     """What the VAE of a generator is taught: -log p(x | z) of a Gaussian, and the KL to a standard normal prior."""
 
     sigma: float = Field(0.1, gt=0)
@@ -281,7 +196,7 @@ class GenerateObjective(_Settings):
     """Weight of a critic that tells decoded windows from real ones (VAE-GAN, Larsen et al., ICML 2016); 0 for none."""
 
 
-class ComposedSettings(_Settings):
+class ComposedSettings(Settings):
     """Clips made on the fly of pictures that move and bounce."""
 
     speed: float = Field(3.6, gt=0, le=64)
@@ -321,7 +236,7 @@ class GeneratorRecipe(CommonRecipe):
         return self
 
 
-class SceneSettings(_Settings):
+class SceneSettings(Settings):
     """Scenes that are made of footage, where it is known what moves by itself."""
 
     share: float = Field(0.6, ge=0, le=1)
