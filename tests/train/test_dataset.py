@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from vivae.errors import InputError, VivaeError
 from vivae.media import ColorInfo, Frame, open_video, open_writer, pack, unpack
@@ -14,7 +15,7 @@ from vivae.train.cleaning import Cleaner
 from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import OPEN_FILES, _mapped, find_clips, prepare, scale_frame, target_size
 from vivae.train.recipe import Stage
-from vivae.train.sampler import ClipSampler, evaluation_windows, mirrored
+from vivae.train.sampler import ClipSampler, aslant, evaluation_windows, mirrored, upended
 
 SETTINGS = DataSettings(crop=32, min_side=32)
 
@@ -271,6 +272,23 @@ def test_sizes():
     assert scaled.shape == (24, 6, 8)
 
 
+def test_every_clip_is_taken_at_every_size(folder, tmp_path):
+    settings = SETTINGS.model_copy(update={"downscale": (1.0, 1.5)})
+    both = prepare(folder, settings, tmp_path / "cache")
+    single = prepare(folder, SETTINGS, tmp_path / "cache")
+    assert len(both.records) == len(single.records)
+    for half, alone in ((both.train, single.train), (both.test, single.test)):
+        assert len(half) == 2 * len(alone)
+        assert {passage.clip for passage in half} == {passage.clip for passage in alone}
+        assert len({passage.shape[2:] for passage in half}) == 2
+    assert both.identity != single.identity
+
+
+def test_sizes_are_refused_where_there_is_one_already():
+    with pytest.raises(ValidationError, match="no resize"):
+        DataSettings(downscale=(1, 2), resize=224, crop=224)
+
+
 def test_scaling_keeps_proportions_and_samples():
     y, x = np.mgrid[:100, :203]
     round_one = (200 * ((y - 50) ** 2 + (x - 101) ** 2 < 1600)).astype(np.uint8)
@@ -298,13 +316,16 @@ def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
         ClipSampler(data.train, SETTINGS, Stage(batch=4, frames=2), seed=0, world=3)
 
 
-def test_mirroring_packed_frames_mirrors_planes():
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 256, (16, 24), dtype=np.uint8)
-    u, v = (rng.integers(0, 256, (8, 12), dtype=np.uint8) for _ in range(2))
-    flipped = unpack(np.ascontiguousarray(mirrored(pack((y, u, v)))), 16, 24)
-    for plane, other in zip((y, u, v), flipped, strict=True):
-        assert np.array_equal(plane[:, ::-1], other)
+@pytest.mark.parametrize(
+    ("change", "same"), [(mirrored, np.fliplr), (upended, np.flipud), (aslant, np.transpose)]
+)
+def test_turning_packed_frames_turns_planes(change, same):
+    rng = np.random.default_rng(1)
+    planes = [rng.integers(256, size=size, dtype=np.uint8) for size in ((16, 24), (8, 12), (8, 12))]
+    turned = np.ascontiguousarray(change(pack(tuple(planes))))
+    rows, columns = turned.shape[1] * 4, turned.shape[2] * 4
+    for plane, before in zip(unpack(turned, rows, columns), planes, strict=True):
+        assert np.array_equal(plane, same(before))
 
 
 def test_batches_are_a_function_of_seed_step_and_process(folder, tmp_path):

@@ -8,7 +8,7 @@ from vivae.errors import InputError
 from vivae.media import unpack
 from vivae.train.data_settings import DataSettings, DegradeSettings, DisturbSettings
 from vivae.train.dataset import Passage
-from vivae.train.degrade import make_pairs, through_codec
+from vivae.train.degrade import Pair, PairSampler, make_pairs, through_codec
 from vivae.train.disturb import MixedSampler, disturbed, with_noise
 from vivae.train.enhance_lesson import EnhanceLesson, Rollout
 from vivae.train.recipe import Stage, load_recipe
@@ -84,6 +84,17 @@ def test_batches_do_not_depend_on_the_number_of_processes(passage, tmp_path):
     assert whole.clean.shape == (4, 3, 24, 8, 8)
     assert np.array_equal(whole.degraded, np.concatenate([half.degraded for half in halves]))
     assert np.array_equal(whole.known, np.concatenate([half.known for half in halves]))
+
+
+def test_both_pictures_of_a_pair_are_turned_alike(passage):
+    data = DataSettings(crop=32, min_side=32, turn=True)
+    pair = Pair(passage, passage, Known())
+    seen = set()
+    for step in range(12):
+        batch = PairSampler([pair], data, Stage(batch=2, frames=2), seed=1, rank=0, world=1)(step)
+        assert np.array_equal(batch.degraded[:, :-1], batch.clean)
+        seen |= {crop.tobytes() for crop in batch.clean}
+    assert len(seen) > 12
 
 
 def test_a_lesson_of_mixed_crops_has_a_gradient(passage, tmp_path):

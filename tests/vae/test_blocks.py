@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vivae.vae.blocks import Down, ResBlock, convolved, sampled
+from vivae.vae.blocks import Down, ResBlock, Up, convolved, has_bfloat16, sampled
 
 
 def layer_and_input(batch=1, stride=1):
@@ -23,6 +23,31 @@ def test_in_one_pass_it_is_the_same(batch, told, without_gradients):
     apart = convolved(layer, x, **told)
     with without_gradients():
         assert torch.allclose(convolved(layer, x, **told), apart, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_bfloat16(torch.device("cpu")), reason="the processor has no bfloat16")
+@pytest.mark.parametrize("told", [{"active": True}, {"gain": 8, "shift": 8}, {"plus": True}])
+def test_in_one_pass_bfloat16_is_the_same_but_for_its_rounding(told):
+    layer, x = layer_and_input()
+    told = {key: torch.randn(1, value) if value is not True else True for key, value in told.items()}
+    if "plus" in told:
+        told["plus"] = torch.randn(1, 8, 10, 14)
+    exact = convolved(layer, x, **told)
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        together = convolved(layer, x, **told)
+    assert together.dtype == torch.bfloat16
+    # Its numbers have eight bits, of which those of weights, inputs and results are rounded.
+    assert (together - exact).abs().max() < exact.abs().max() / 64
+
+
+def test_doubling_in_one_pass_is_the_same():
+    torch.manual_seed(1)
+    up, x = Up(6, 4).requires_grad_(False), torch.randn(2, 6, 5, 7)
+    apart = up(x)
+    with torch.inference_mode():
+        together = up(x)
+    assert together.shape == (2, 4, 10, 14)
+    assert torch.allclose(together, apart, atol=1e-5)
 
 
 def test_what_is_added_stays_as_it_was():

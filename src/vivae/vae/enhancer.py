@@ -181,12 +181,12 @@ class Enhancer(nn.Module):
         seen = torch.cat(parts, 1)
         x = self.fine(convolved(self.head, seen, gain=scale, shift=shift, active=True))
         wide = convolved(self.down.project, x, gain=wide_scale, shift=wide_shift, active=True)
-        x = F.leaky_relu(x + self.up(self.coarse(wide)), SLOPE)
+        x = F.leaky_relu(x + self.up(self.coarse(wide)), SLOPE, inplace=True)
         channels = sum(self.planes)
         linear = convolved(self.direct, seen, gain=told[:, -channels:] if self.config.blends else None)
         out = OUTPUT_UNIT * convolved(self.tail, x, plus=linear)
         if self.config.blends:
-            of_last, of_following = self.shares(x).sigmoid().split(channels, 1)
+            of_last, of_following = convolved(self.shares, x).sigmoid().split(channels, 1)
             out = out + of_last * (last - present) + of_following * (following - present)
         return gathered(out) if self.config.grid == 2 else out
 
@@ -210,5 +210,8 @@ def gathered(fine: Tensor) -> Tensor:
 def surround(frames: Tensor, planes: tuple[int, int, int] = PLANES) -> Tensor:
     """(B, sum(planes), h, w): the mean of each plane over the 3x3 positions around."""
     means = torch.cat([plane.mean(1, keepdim=True) for plane in frames.split(planes, 1)], 1)
-    smooth = F.avg_pool2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    # Sums of neighbours: avg_pool2d takes ten times as long on a CPU.
+    wide = F.pad(means, (1, 1, 1, 1), mode="replicate")
+    down = wide[:, :, :-2] + wide[:, :, 1:-1] + wide[:, :, 2:]
+    smooth = (down[..., :-2] + down[..., 1:-1] + down[..., 2:]) / 9
     return smooth.repeat_interleave(torch.tensor(planes, device=frames.device), 1, output_size=sum(planes))
