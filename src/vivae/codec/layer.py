@@ -27,8 +27,9 @@ class Layer:
     """Of the base, in quarters: what the enhancer is told of its quality."""
     model: Annotated[str, Prefix(8)]
     """First 8 bytes of the enhancer's SHA-256, in hexadecimal."""
-    kind: Annotated[str, Choice(("upscale", "texture"))]
-    """What the enhancer was taught: to come near the original, or to look like it."""
+    kind: Annotated[str, Choice(("upscale", "texture", "repair"))]
+    """What the enhancer was taught: to come near the original from a smaller base, to look like it, or to come near it
+    from a base of full size."""
     gain_y: Annotated[int, Whole(0, 4 * GAIN_UNIT)]
     gain_u: Annotated[int, Whole(0, 4 * GAIN_UNIT)]
     gain_v: Annotated[int, Whole(0, 4 * GAIN_UNIT)]

@@ -23,6 +23,7 @@ from vivae.codec.layer import write_layer
 from vivae.codec.obu import configuration_of, with_metadata
 from vivae.codec.plan import ShotProbes, allocated, meter
 from vivae.codec.rate import Extent
+from vivae.codec.repair import Repair
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot, shots_of
 from vivae.codec.store import ShotStore
@@ -73,6 +74,8 @@ class LayeredJob:
     prepare: Prepare = iter
     grain: Grain | None = None
     """What players are to put back; bases are of full size then, for grain is made at the size that is coded."""
+    repair: Repair | None = None
+    """What gives shots of full size a layer where that pays."""
     texture: Texture | None = None
     """Where decoded pictures are to have it; its account is of the file that `encode` wrote last."""
     progress: Callable[[int, int | None], None] = lambda done, total: None
@@ -128,6 +131,8 @@ class LayeredJob:
                 # One depth for all: decoders in hardware are set up once for a file.
                 depth = coded.base.settings.depth
                 spent += coded.bits // 8
+                if self.repair is not None:
+                    coded = self.repair.given(shot, coded, self.threads)
                 if self.texture is not None:
                     coded = self.texture.given(shot, coded, self.model, self.threads)
                 if writer is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
 from vivae.codec.spool import Shot
@@ -70,30 +71,42 @@ def encode_shot(shot: Shot, base: Base, model: Enhancer | None, *, threads: int)
         "upscale",
         *[0 if model is None else GAIN_UNIT] * 3,
     )
-    return Coded(base, units, layer if model is None else _fitted(shot, units, layer, model, threads))
+    if model is not None:
+        layer = fitted(layer, products_of(shot, units, layer, model, threads))
+    return Coded(base, units, layer)
 
 
 def _shrunk(frames: Iterable[Planes], picture: Picture) -> Iterator[Planes]:
     return map(Shrinker(picture.width, picture.height), frames)
 
 
-def _fitted(shot: Shot, units: tuple[Unit, ...], layer: Layer, model: Enhancer, threads: int) -> Layer:
-    """The layer with the gains of least squares: the plane's share of the residual that leaves the least error."""
+def products_of(
+    shot: Shot, units: tuple[Unit, ...], layer: Layer, model: Enhancer, threads: int
+) -> NDArray[np.float64]:
+    """What an enhancer would do to frames from the middle of a shot: (frames, 3 planes, 3), sums over the plane of the
+    squared residual, of residual times what is missing, and of what is missing squared."""
     first = max(0, (len(shot) - FIT_FRAMES) // 2)
     last = min(len(shot), first + FIT_FRAMES)
     bases = list(itertools.islice(_bases(units, threads), first, last))
-    plain = [enlarged(planes, layer.width, layer.height) for planes in bases]
-    full = enhanced(model, _steps(bases, layer))
-    products = np.zeros((3, 2))
-    for clean, before, after in zip(shot.part(first, last), plain, full, strict=True):
+    plain = (enlarged(planes, layer.width, layer.height) for planes in bases)
+    full = enhanced(
+        model, _steps(bases, replace(layer, gain_y=GAIN_UNIT, gain_u=GAIN_UNIT, gain_v=GAIN_UNIT))
+    )
+    products = np.zeros((last - first, 3, 3))
+    for index, (clean, before, after) in enumerate(zip(shot.part(first, last), plain, full, strict=True)):
         for plane in range(3):
             residual = after[plane].astype(np.float64) - before[plane]
             wanted = clean[plane].astype(np.float64) - before[plane]
-            products[plane] += (residual * wanted).sum(), (residual * residual).sum()
-    gains = [
-        int(np.clip(round(GAIN_UNIT * wanted / max(energy, 1e-9)), 0, 2 * GAIN_UNIT))
-        for wanted, energy in products
-    ]
+            products[index, plane] = (residual**2).sum(), (residual * wanted).sum(), (wanted**2).sum()
+    return products
+
+
+def fitted(layer: Layer, products: NDArray[np.float64]) -> Layer:
+    """The layer with the gains of least squares: the plane's share of the residual that leaves the least error."""
+    energy, agreement, _ = products.sum(0).T
+    gains = (
+        np.rint(GAIN_UNIT * agreement / np.maximum(energy, 1e-9)).clip(0, 2 * GAIN_UNIT).astype(int).tolist()
+    )
     return replace(layer, gain_y=gains[0], gain_u=gains[1], gain_v=gains[2])
 
 

@@ -27,7 +27,7 @@ from vivae.tasks.bench_shots import multishot, shot_cells
 from vivae.tasks.bench_speed import memory as memory_of
 from vivae.tasks.bench_speed import memory_table, speed_table
 from vivae.tasks.bench_speed import speed as speed_of
-from vivae.tasks.bench_texture import texture, texture_table
+from vivae.tasks.bench_texture import both_ways, both_ways_table
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
 from vivae.tasks.rates import point, rate
 from vivae.vae.zoo import load_enhancer, load_model
@@ -36,7 +36,7 @@ VERSION = 1
 """Of the way figures are taken: raise it, and old records are taken again."""
 OWN_VERSION = 2
 """The same of vivae's own: raise it where the codec makes other files."""
-PARTS = ("curves", "multishot", "images", "roi", "grain", "texture", "domain", "speed", "memory")
+PARTS = ("curves", "multishot", "images", "roi", "grain", "texture", "repair", "domain", "speed", "memory")
 LADDER = (25, 33, 41, 49, 56, 62)
 HD_LADDER = (49, 52, 55, 58, 61, 63)
 OURS = "vivae"
@@ -100,10 +100,11 @@ def bench_codec(
     for clip in chosen if "grain" in wanted else ():
         measure = partial(grain, clip, frames, speed, threads)
         jobs.append(("grain", clip.name, partial(own_records.get, f"grain-{clip.name}", clip.path, measure)))
-    for clip in chosen if "texture" in wanted else ():
-        records = bench.Records(folder, own | {"texture": load_enhancer("texture").hash})
-        measure = partial(texture, clip, frames, speed, Path(data) / "peers", threads)
-        jobs.append(("texture", clip.name, partial(records.get, f"texture-{clip.name}", clip.path, measure)))
+    for part, network, tune in (("texture", "texture", "perceptual"), ("repair", "deblock-av1", "psnr")):
+        for clip in chosen if part in wanted else ():
+            records = bench.Records(folder, own | {part: load_enhancer(network).hash})
+            measure = partial(both_ways, clip, frames, speed, tune, Path(data) / "peers", threads)
+            jobs.append((part, clip.name, partial(records.get, f"{part}-{clip.name}", clip.path, measure)))
     for camera in watched if "domain" in wanted else ():
         measure = partial(_domain, camera, minutes, threads, progress)
         key = f"domain-{camera.name}-{minutes:g}"
@@ -226,8 +227,12 @@ def tables(result: Record) -> str:
         parts.append(roi_table(result["roi"], SAME))
     if result.get("grain"):
         parts.append(grain_table(result["grain"]))
-    if result.get("texture"):
-        parts.append(texture_table(result["texture"]))
+    for part, what in (
+        ("texture", "--tune perceptual"),
+        ("repair", f"--speed {result['circumstances']['speed']}"),
+    ):
+        if result.get(part):
+            parts.append(both_ways_table(what, result[part]))
     if result.get("domain"):
         rows = {
             name: [

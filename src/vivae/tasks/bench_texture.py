@@ -1,7 +1,8 @@
-"""`--tune perceptual` measured: what vivae decodes of a file beside what players show of it, and SVT-AV1's own files.
+"""Layers over bases of full size measured: what vivae decodes of a file beside what players show of it, and SVT-AV1's
+own files.
 
-In how it looks (VMAF, VMAF-NEG, and LPIPS-squeeze where its weights are at hand), in PSNR, which texture costs, and in
-steadiness.
+With `--tune perceptual`, and with the repair of slow speeds. In how it looks (VMAF, VMAF-NEG, and LPIPS-squeeze where
+its weights are at hand), in PSNR, which texture costs, and in steadiness.
 """
 
 import tempfile
@@ -28,8 +29,8 @@ PLAYERS, OURS = "as players show it", "as vivae shows it"
 RATED = ("vmaf", "vmaf_neg", "lpips", "psnr_yuv")
 
 
-def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: int) -> Record:
-    """Points of SVT-AV1, and of files tuned for looks, seen both ways. peers: where LPIPS-squeeze lies."""
+def both_ways(wanted: BenchClip, frames: int, speed: int, tune: str, peers: Path, threads: int) -> Record:
+    """Points of SVT-AV1, and of files of `vivae.compress`, seen both ways. peers: where LPIPS-squeeze lies."""
     clip = wanted.load(frames)
     distance = lpips_squeeze(peers)
     points: dict[str, list[Record]] = {PEER: [], PLAYERS: [], OURS: []}
@@ -45,7 +46,7 @@ def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: in
                 path,
                 quality=2 * (63 - crf),
                 speed=speed,
-                tune="perceptual",
+                tune=tune,
                 threads=threads,
                 force=True,
             )
@@ -55,9 +56,9 @@ def texture(wanted: BenchClip, frames: int, speed: int, peers: Path, threads: in
     return {"points": points, "rates": {name: _rates(points[PEER], points[name]) for name in (PLAYERS, OURS)}}
 
 
-def texture_table(found: Mapping[str, Record]) -> str:
-    """The Markdown of all clips."""
-    parts = [f"## With --tune perceptual: rate at equal quality against {PEER}, per cent\n"]
+def both_ways_table(what: str, found: Mapping[str, Record]) -> str:
+    """The Markdown of all clips. what: how the files were made."""
+    parts = [f"## With {what}: rate at equal quality against {PEER}, per cent\n"]
     labels = {"vmaf": "VMAF", "vmaf_neg": "VMAF-NEG", "lpips": "LPIPS-squeeze", "psnr_yuv": "PSNR-YUV"}
     columns = ["clip", *(f"{labels[key]}, {way}" for way in (OURS, PLAYERS) for key in RATED)]
     rates: dict[str, list[Cell]] = {
@@ -65,7 +66,7 @@ def texture_table(found: Mapping[str, Record]) -> str:
         for name, one in found.items()
     }
     parts.append(markdown_table(columns, rates, [1] * (len(columns) - 1)))
-    parts.append("## The same files: what texture gives and takes, means over their qualities\n")
+    parts.append("## The same files: what it gives and takes, means over their qualities\n")
     columns = [
         "clip",
         "PSNR-YUV dB",

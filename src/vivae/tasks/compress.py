@@ -13,6 +13,7 @@ from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Job, SourceEncoder, encode_to
 from vivae.codec.layered import LayeredJob, Prepare
 from vivae.codec.rate import Target
+from vivae.codec.repair import REPAIRED_UP_TO, Repair
 from vivae.codec.roi import calmed
 from vivae.codec.side import write_side
 from vivae.codec.store import ShotStore
@@ -75,7 +76,8 @@ def compress(
     starts anew.
     target_vmaf: instead, the mean VMAF to come within half a point of, by several encodings with the layered codec;
     needs the `bench` extra.
-    speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
+    speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1. Up to 4, shots that
+    gain by it are repaired as they are decoded, too (see `vivae.codec.repair`), which takes vivae longer then.
     roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
     that is coded; around it the background is calmed before coding, so that its bits go to the object. "auto": what
     moves by itself, found first as `vivae.segment` does; shots in which nothing does are coded as usual.
@@ -171,6 +173,7 @@ def compress(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
                 start=start, end=end, prepare=_prepared(masks, grained), progress=progress,
                 grain=None if grained is None else grained.grain, texture=texture,
+                repair=_repair(speed, grain or texture is not None, device),
             )  # fmt: skip
             name = (enhancer if texture is None else texture.model).config.name
             if grained is not None:
@@ -259,6 +262,13 @@ def _texture(tune: str | None, grain: bool, model: str | Path | None, device: st
             f"model '{found.config.name}' was not taught to give texture: train one by recipes/texture.yaml"
         )
     return Texture(found)
+
+
+def _repair(speed: int, otherwise: bool, device: str) -> Repair | None:
+    """What repairs shots of full size, at slow speeds. otherwise: whether their pictures are made in another way."""
+    return (
+        None if otherwise or speed > REPAIRED_UP_TO else Repair(load_enhancer("deblock-av1", device=device))
+    )
 
 
 def _told(frames: int) -> str:

@@ -13,6 +13,7 @@ from vivae.codec.unlayered import Models, decode_layered, display_size
 from vivae.errors import FormatError, InputError, ModelMismatch
 from vivae.media import open_writer, probe, refuse_overwrite
 from vivae.media.frames import as_seconds
+from vivae.media.memory import keep_freed
 from vivae.tasks.common import Progress, expected_frames, folder_of, no_progress, room_for
 from vivae.vae.enhancer import Enhancer
 from vivae.vae.zoo import list_models, load_enhancer
@@ -102,6 +103,7 @@ def _decompress_layered(
         info, *(None if at is None else float(at) for at in (target["start"], target["end"]))
     )
     models = enhancers(model, device)
+    keep_freed()
     width, height = display_size(src, info)
     with open_writer(
         dst,
@@ -121,13 +123,12 @@ def _decompress_layered(
 
 
 def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
-    """Finds the enhancer that a file asks for: the given one, or among those shipped. See `decode_layered`."""
+    """Finds the enhancer that a shot asks for: the given one, or among those shipped. See `decode_layered`."""
 
-    which = "none of the shipped ones" if model is None else f"not '{model}'"
+    which = "none of the shipped ones" + ("" if model is None else f" and not '{model}'")
 
     def found(prefix: str) -> Enhancer:
-        names = [model] if model is not None else list_models("enhancer")
-        for name in names:
+        for name in [*([] if model is None else [model]), *list_models("enhancer")]:
             enhancer = load_enhancer(name, device=device)
             if enhancer.hash.startswith(prefix):
                 return enhancer

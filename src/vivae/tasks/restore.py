@@ -15,6 +15,7 @@ from vivae.media import Frame, Planes
 from vivae.media.clipping import unclipped
 from vivae.media.light import Light
 from vivae.media.masks import Mask, within
+from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
 from vivae.train.degrade import coded_by
 from vivae.vae.between import Interpolator
@@ -248,6 +249,8 @@ class Restorer:
         self, frames: Iterable[tuple[Frame, bool]], skip: int, masks: Iterable[Mask] | None
     ) -> Iterator[tuple[Restored, bool]]:
         chosen = repeat(None) if masks is None else iter(masks)
+        if self._stages:
+            keep_freed()
         stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
         for stage in self._stages:
             stream = stage.run(stream, skip)

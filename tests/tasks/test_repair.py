@@ -1,0 +1,115 @@
+"""The layer over a base of full size: vivae shows more than was coded, players show the base, and it has to pay."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tasks.test_layered import decoded, first_shot, frames_of, two_shots, write  # noqa: F401
+from vivae.codec import repair
+from vivae.codec.repair import REPAIR_FROM, Repair
+from vivae.codec.shot import NO_MODEL, Base, decode_shot, encode_shot, fitted, products_of
+from vivae.errors import ModelMismatch
+from vivae.measure.quality import compare_clips
+from vivae.media.av1 import Av1Settings
+from vivae.tasks.compress import compress
+from vivae.tasks.decompress import decompress, enhancers
+from vivae.tasks.info import info
+from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.zoo import load_enhancer, serialise
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    """Records that weigh nothing: so small a clip would seldom be worth one."""
+    monkeypatch.setattr(repair, "SLOPE", 0.0)
+
+
+@pytest.fixture(scope="module")
+def coarse(two_shots, tmp_path_factory):  # noqa: F811
+    """A shot, coded coarsely at full size."""
+    shot, walk = first_shot(two_shots, tmp_path_factory.mktemp("coarse"))
+    yield shot, encode_shot(shot, Base(Av1Settings(50, 9)), None, threads=1)
+    walk.close()
+
+
+def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap):  # noqa: F811
+    told = compress(two_shots, tmp_path / "a.mp4", quality=25, speed=4)
+    kinds = [
+        shot["enhancement"] and shot["enhancement"]["kind"] for shot in info(tmp_path / "a.mp4")["shots"]
+    ]
+    assert "repair" in kinds
+    decompress(tmp_path / "a.mp4", tmp_path / "a.y4m")
+    source = frames_of(two_shots)
+    shown, seen = (
+        compare_clips(source, frames_of(tmp_path / name))[0].psnr_yuv for name in ("a.mp4", "a.y4m")
+    )
+    assert seen > shown + 0.02
+    assert told["frames"] == 36
+
+
+def test_what_a_shot_shows_is_what_was_judged(coarse, tmp_path, cheap):
+    shot, plain = coarse
+    model = load_enhancer("deblock-av1")
+    coded = Repair(model).given(shot, plain, threads=1)
+    assert coded.units == plain.units
+    assert coded.layer.kind == "repair"
+    write(tmp_path / "a.mp4", shot, coded)
+    seen = list(decode_shot(coded, model, threads=1))
+    for frame, planes in zip(decoded(tmp_path / "a.mp4"), seen, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(frame.planes, planes, strict=True))
+
+
+@pytest.mark.parametrize("why", ["fine", "enhanced already", "not worth its record", "it has nothing to say"])
+def test_a_shot_stays_as_it_is(coarse, why, monkeypatch):
+    shot, coded = coarse
+    model = load_enhancer("deblock-av1")
+    if why == "fine":
+        coded = replace(coded, base=Base(Av1Settings(REPAIR_FROM - 1, 9)))
+    elif why == "enhanced already":
+        coded = encode_shot(shot, Base(Av1Settings(40, 9), 2.0), None, threads=1)
+    elif why == "not worth its record":
+        monkeypatch.setattr(repair, "SLOPE", 100.0)
+    else:
+        model = Enhancer(EnhancerConfig(name="dumb", widths=(8, 8), attributes=("quantiser",)))
+    assert Repair(model).given(shot, coded, threads=1) is coded
+
+
+def test_gains_leave_the_least_error(coarse):
+    shot, plain = coarse
+    model = load_enhancer("deblock-av1")
+    coded = encode_shot(shot, replace(plain.base, enhance=True), model, threads=1)
+    products = products_of(shot, coded.units, coded.layer, model, 1)
+    energy, agreement, error = products.sum(0).T
+
+    def left(layer):
+        gains = np.array(layer.gains)
+        return error - 2 * gains * agreement + gains**2 * energy
+
+    best = left(fitted(coded.layer, products))
+    for change in (-1, 1):
+        other = replace(coded.layer, gain_y=max(0, coded.layer.gain_y + change))
+        assert best[0] <= left(other)[0]
+
+
+def test_a_file_with_an_own_up_scaler_is_repaired_by_the_shipped_model(coarse, tmp_path, cheap):
+    shot, plain = coarse
+    own = tmp_path / "own.safetensors"
+    torch.manual_seed(0)
+    own.write_bytes(serialise(Enhancer(EnhancerConfig(name="own", widths=(8, 8))), {}))
+    write(tmp_path / "a.mp4", shot, Repair(load_enhancer("deblock-av1")).given(shot, plain, threads=1))
+    assert len(decoded(tmp_path / "a.mp4", model=own)) == len(shot)
+    with pytest.raises(ModelMismatch, match="none of the shipped ones and not"):
+        enhancers(own)(NO_MODEL)
+
+
+@pytest.mark.parametrize(
+    "options", [{"speed": 5}, {"speed": 4, "tune": "perceptual"}, {"speed": 4, "grain": True}]
+)
+def test_not_in_a_hurry_nor_where_pictures_are_made_in_another_way(two_shots, tmp_path, cheap, options):  # noqa: F811
+    compress(two_shots, tmp_path / "a.mp4", quality=25, end=0.8, **options)
+    kinds = [
+        shot["enhancement"] and shot["enhancement"]["kind"] for shot in info(tmp_path / "a.mp4")["shots"]
+    ]
+    assert "repair" not in kinds
