@@ -34,8 +34,9 @@ def coarse(two_shots, tmp_path_factory):  # noqa: F811
     walk.close()
 
 
-def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap):  # noqa: F811
-    told = compress(two_shots, tmp_path / "a.mp4", quality=25, speed=4)
+@pytest.mark.parametrize("options", [{"speed": 4}, {"speed": 9, "tune": "psnr"}])
+def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap, options):  # noqa: F811
+    told = compress(two_shots, tmp_path / "a.mp4", quality=25, **options)
     kinds = [
         shot["enhancement"] and shot["enhancement"]["kind"] for shot in info(tmp_path / "a.mp4")["shots"]
     ]

@@ -87,6 +87,7 @@ def test_fine_shots_stay_as_they_are():
     [
         ({"tune": "vmaf"}, "perceptual"),
         ({"tune": "perceptual", "grain": True}, "grain"),
+        ({"tune": "psnr", "grain": True}, "grain"),
         ({"tune": "perceptual", "model": "denoise"}, "texture"),
     ],
 )

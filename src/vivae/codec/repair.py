@@ -17,7 +17,7 @@ from vivae.measure.quality import PEAK, psnr_yuv
 from vivae.vae.enhancer import Enhancer
 
 REPAIRED_UP_TO = 4
-"""Speed of compressing up to which decoding may take long, too."""
+"""Speed of compressing up to which decoding may take long without being asked for."""
 REPAIR_FROM = 36.0
 """CRF below which coding leaves too little to repair."""
 WORTH = 0.02

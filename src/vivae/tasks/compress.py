@@ -76,15 +76,16 @@ def compress(
     starts anew.
     target_vmaf: instead, the mean VMAF to come within half a point of, by several encodings with the layered codec;
     needs the `bench` extra.
-    speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1. Up to 4, shots that
-    gain by it are repaired as they are decoded, too (see `vivae.codec.repair`), which takes vivae longer then.
+    speed: of the layered codec, 0 (small) to 10 (quick), 6 unless said; as the presets of SVT-AV1.
     roi: of the layered codec, masks of what matters (see `vivae.media.masks`), the first of them for the first frame
     that is coded; around it the background is calmed before coding, so that its bits go to the object. "auto": what
     moves by itself, found first as `vivae.segment` does; shots in which nothing does are coded as usual.
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
-    tune: of the layered codec: "psnr" (unless said), or "perceptual": what vivae decodes has texture like that which
-    was lost (see `vivae.codec.texture`); the PSNR with and without it is told, and what players show is the same.
+    tune: of the layered codec, for what vivae makes of the file, slowly; what players show is the same. "psnr": shots are
+    repaired where they gain by it (see `vivae.codec.repair`), which is done up to speed 4 unless said otherwise.
+    "perceptual": pictures have texture like that which was lost (see `vivae.codec.texture`); the PSNR with and without
+    it is told.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
     model: a VAE for the latent codec (`video`; for a single picture `images`), an up-scaler for the layered one,
     which with tune "perceptual" gives texture, too.
@@ -173,7 +174,7 @@ def compress(
                 src, enhancer, info, frames, speed, threads or os.cpu_count() or 1, Path(room), ShotStore(kept),
                 start=start, end=end, prepare=_prepared(masks, grained), progress=progress,
                 grain=None if grained is None else grained.grain, texture=texture,
-                repair=_repair(speed, grain or texture is not None, device),
+                repair=_repair(tune, speed, grain or texture is not None, device),
             )  # fmt: skip
             name = (enhancer if texture is None else texture.model).config.name
             if grained is not None:
@@ -252,10 +253,12 @@ def _grained(
 def _texture(tune: str | None, grain: bool, model: str | Path | None, device: str) -> Texture | None:
     if tune not in (None, *TUNES):
         raise InputError(f"files cannot be tuned for '{tune}': choose {' or '.join(TUNES)}")
+    if tune is not None and grain:
+        raise InputError(
+            "grain that players put back and a tuned decoder exclude each other: leave one of them out"
+        )
     if tune != "perceptual":
         return None
-    if grain:
-        raise InputError("grain that players put back and texture exclude each other: leave one of them out")
     found = load_enhancer(model or "texture", device=device)
     if found.config.attributes != ("quantiser", "shrink") or found.config.scene_size is not None:
         raise InputError(
@@ -264,11 +267,11 @@ def _texture(tune: str | None, grain: bool, model: str | Path | None, device: st
     return Texture(found)
 
 
-def _repair(speed: int, otherwise: bool, device: str) -> Repair | None:
-    """What repairs shots of full size, at slow speeds. otherwise: whether their pictures are made in another way."""
-    return (
-        None if otherwise or speed > REPAIRED_UP_TO else Repair(load_enhancer("deblock-av1", device=device))
-    )
+def _repair(tune: str | None, speed: int, otherwise: bool, device: str) -> Repair | None:
+    """What repairs shots of full size, if anything. otherwise: whether their pictures are made in another way."""
+    if otherwise or not (tune == "psnr" or speed <= REPAIRED_UP_TO):
+        return None
+    return Repair(load_enhancer("deblock-av1", device=device))
 
 
 def _told(frames: int) -> str:
