@@ -82,8 +82,8 @@ def compress(
     moves by itself, found first as `vivae.segment` does; shots in which nothing does are coded as usual.
     grain: of the layered codec: noise is taken out before coding, measured, and described to players, which put grain
     like it back (AV1 film grain synthesis); it is no longer the same noise. Nothing is done where there is hardly any.
-    tune: of the layered codec, for what vivae makes of the file, slowly; what players show is the same. "psnr": shots are
-    repaired where they gain by it (see `vivae.codec.repair`), which is done up to speed 4 unless said otherwise.
+    tune: of the layered codec, for what vivae makes of the file, slowly; what players show is the same. "psnr": shots
+    are repaired where they gain by it (see `vivae.codec.repair`), which is done up to speed 4 without being asked for.
     "perceptual": pictures have texture like that which was lost (see `vivae.codec.texture`); the PSNR with and without
     it is told.
     key_interval: of the latent codec, frames from one key frame, where decoding can start, to the next.
