@@ -229,7 +229,7 @@ def tables(result: Record) -> str:
         parts.append(grain_table(result["grain"]))
     for part, what in (
         ("texture", "--tune perceptual"),
-        ("repair", f"--speed {result['circumstances']['speed']}"),
+        ("repair", f"--tune psnr --speed {result['circumstances']['speed']}"),
     ):
         if result.get(part):
             parts.append(both_ways_table(what, result[part]))
