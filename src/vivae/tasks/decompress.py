@@ -37,7 +37,8 @@ def decompress(
 ) -> dict[str, Any]:
     """Make a video of a compressed file: .mp4, .mkv, .webm, .y4m, .png or a folder of PNG.
 
-    model: where the model is not a shipped one, its path; it must be the one that made the file. codec, crf: of the
+    model: where the model is not a shipped one, its path; it must be the one that made the file, or those of its shots
+    that no shipped one did. codec, crf: of the
     written video, as for `vivae.media.open_writer`; .y4m and PNG hold exactly what was decoded. start, end: seconds;
     decoding begins at the last key frame before. best_effort: of a damaged .vva file, write the frames before the
     damage.
