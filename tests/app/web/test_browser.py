@@ -161,7 +161,8 @@ def test_a_preview_compares_before_and_after(at_work):
     plays(frame)
     player(page)
     left, right = frame.evaluate(times)
-    assert left == right
+    # A browser stops each where it is: within the same frame.
+    assert left == pytest.approx(right, abs=0.01)
 
     # Zoom and difference.
     frame.get_by_role("button", name="2×", exact=True).click()
