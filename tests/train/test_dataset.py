@@ -15,7 +15,7 @@ from vivae.train.cleaning import Cleaner
 from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import OPEN_FILES, _mapped, find_clips, prepare, scale_frame, target_size
 from vivae.train.recipe import Stage
-from vivae.train.sampler import ClipSampler, aslant, evaluation_windows, mirrored, upended
+from vivae.train.sampler import ClipSampler, evaluation_windows, mirrored, transposed, upside_down
 
 SETTINGS = DataSettings(crop=32, min_side=32)
 
@@ -317,7 +317,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "same"), [(mirrored, np.fliplr), (upended, np.flipud), (aslant, np.transpose)]
+    ("change", "same"), [(mirrored, np.fliplr), (upside_down, np.flipud), (transposed, np.transpose)]
 )
 def test_turning_packed_frames_turns_planes(change, same):
     rng = np.random.default_rng(1)

@@ -19,7 +19,7 @@ This room knows nothing of models. Everything streams: memory does not grow with
 
 from vivae.media.atomic import atomic_dir, atomic_path, refuse_overwrite
 from vivae.media.color import ColorInfo, Planes
-from vivae.media.frames import PACKED_CHANNELS, Frame, Picture, pack, unpack
+from vivae.media.frames import PACKED_CHANNELS, Frame, Picture, pack, packed_order, unpack
 from vivae.media.live import is_live, open_live
 from vivae.media.probe import StreamInfo, VideoInfo, probe
 from vivae.media.reader import VideoReader, open_video, read_first
@@ -44,6 +44,7 @@ __all__ = [
     "open_video",
     "open_writer",
     "pack",
+    "packed_order",
     "probe",
     "read_first",
     "refuse_overwrite",

@@ -6,6 +6,7 @@ of the reader and the writer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from vivae.media.color import ColorInfo, Planes, rgb_to_yuv, yuv_to_rgb
 
 PACKED_CHANNELS = 24
+PACKED_CELLS = ((0, 4), (16, 2), (20, 2))
+"""Of Y, U and V: the first channel, and how many samples of a position lie along either side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,15 @@ def pack(frame: Frame | Planes) -> NDArray[np.uint8]:
     return np.concatenate(
         [_to_depth(y, 4, rows, columns), _to_depth(u, 2, rows, columns), _to_depth(v, 2, rows, columns)]
     )
+
+
+def packed_order(change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The order of the packed channels in a picture that is mirrored or transposed; positions are moved likewise.
+
+    change: does it to an array (rows, columns), such as numpy's fliplr.
+    """
+    cells = (np.arange(first, first + side * side).reshape(side, side) for first, side in PACKED_CELLS)
+    return np.concatenate([change(cell).ravel() for cell in cells])
 
 
 def unpack(packed: NDArray[np.uint8], height: int, width: int) -> Planes:

@@ -24,7 +24,7 @@ from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.train.data_settings import CodedBy, DataSettings, DegradeSettings
 from vivae.train.dataset import Passage
 from vivae.train.recipe import Stage
-from vivae.train.sampler import aslant, check_batch, draw_place, mirrored, upended
+from vivae.train.sampler import check_batch, draw_place, mirrored, transposed, upside_down
 from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import Known
 
@@ -211,8 +211,8 @@ def pair_crop(pair: Pair, places: NDArray[np.float64], count: int, settings: Dat
     crop = cropped(pair, first, count, top, left, side)
     for change, wanted, place in (
         (mirrored, settings.flip, places[3]),
-        (upended, settings.turn, places[4]),
-        (aslant, settings.turn, places[5]),
+        (upside_down, settings.turn, places[4]),
+        (transposed, settings.turn, places[5]),
     ):
         if wanted and place < 0.5:
             crop = crop._replace(degraded=change(crop.degraded), clean=change(crop.clean))

@@ -1,17 +1,16 @@
 """Batches for training: crops of passages, a pure function of seed, step and process, so that runs can resume."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vivae.errors import InputError
+from vivae.media import packed_order
 from vivae.train.data_settings import DataSettings
 from vivae.train.dataset import Passage, check_usable
 from vivae.train.recipe import Stage
-from vivae.vae.enhancer import PLANES
 
 FASTER_SHARE = 0.25
 """Of the clips takes every second frame: larger motion."""
@@ -25,17 +24,7 @@ class Window(NamedTuple):
     clip: str
 
 
-def _order(change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Of the packed channels in a picture that is changed so."""
-    starts = np.cumsum([0, *PLANES[:-1]])
-    cells = [
-        start + np.arange(count).reshape(math.isqrt(count), -1)
-        for start, count in zip(starts, PLANES, strict=True)
-    ]
-    return np.concatenate([change(cell).ravel() for cell in cells])
-
-
-MIRRORED, UPENDED, ASLANT = _order(np.fliplr), _order(np.flipud), _order(np.transpose)
+MIRRORED, UPSIDE_DOWN, TRANSPOSED = (packed_order(change) for change in (np.fliplr, np.flipud, np.transpose))
 
 
 def mirrored(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -43,14 +32,14 @@ def mirrored(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return packed[..., MIRRORED, :, ::-1]
 
 
-def upended(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Packed frames (..., 24, h, w) of the picture upside down, left and right as they were."""
-    return packed[..., UPENDED, ::-1, :]
+def upside_down(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Packed frames (..., 24, h, w) of the vertically mirrored picture."""
+    return packed[..., UPSIDE_DOWN, ::-1, :]
 
 
-def aslant(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def transposed(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Packed frames (..., 24, w, h) of the picture with rows for columns."""
-    return packed[..., ASLANT, :, :].swapaxes(-1, -2)
+    return packed[..., TRANSPOSED, :, :].swapaxes(-1, -2)
 
 
 class ClipSampler:

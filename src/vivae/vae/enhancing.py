@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vivae.errors import UnsupportedError
-from vivae.media import Planes, pack, unpack
+from vivae.media import Planes, pack, packed_order, unpack
 from vivae.vae.blocks import has_bfloat16
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.motion import Motion, moved, settled
@@ -160,22 +160,13 @@ VIEWS = ((False, False), (True, False), (False, True), (True, True))
 """Whether mirrored left to right, and top to bottom."""
 
 
-def _order(across: bool, down: bool) -> list[int]:
-    """Of the packed channels in a mirrored picture."""
-    order: list[int] = []
-    for side in (4, 2, 2):
-        first = len(order)
-        rows, columns = ([*range(side)][:: -1 if turned else 1] for turned in (down, across))
-        order += [first + side * row + column for row in rows for column in columns]
-    return order
-
-
 def _turned(packed: Tensor, across: bool, down: bool) -> Tensor:
     """Packed frames (B, 24, h, w) of the mirrored picture."""
     if not (across or down):
         return packed
     sides = [side for side, turned in ((3, across), (2, down)) if turned]
-    return packed[:, _order(across, down)].flip(sides)
+    order = packed_order(lambda cell: cell[:: -1 if down else 1, :: -1 if across else 1])
+    return packed[:, order].flip(sides)
 
 
 class EnhancerRunner:
