@@ -8,8 +8,9 @@ import torch
 
 from tests.tasks.test_layered import decoded, first_shot, frames_of, two_shots, write  # noqa: F401
 from vivae.codec import repair
+from vivae.codec.layer import GAIN_UNIT, NO_MODEL
 from vivae.codec.repair import REPAIR_FROM, Repair
-from vivae.codec.shot import NO_MODEL, Base, decode_shot, encode_shot, fitted, products_of
+from vivae.codec.shot import Base, decode_shot, encode_shot, fitted, products_of
 from vivae.errors import ModelMismatch
 from vivae.measure.quality import compare_clips
 from vivae.media.av1 import Av1Settings
@@ -81,7 +82,8 @@ def test_gains_leave_the_least_error(coarse):
     shot, plain = coarse
     model = load_enhancer("deblock-av1")
     coded = encode_shot(shot, replace(plain.base, enhance=True), model, threads=1)
-    products = products_of(shot, coded.units, coded.layer, model, 1)
+    whole = replace(coded.layer, gain_y=GAIN_UNIT, gain_u=GAIN_UNIT, gain_v=GAIN_UNIT)
+    products = products_of(shot, coded.units, whole, model, 1)
     energy, agreement, error = products.sum(0).T
 
     def left(layer):

@@ -9,11 +9,13 @@ from typing import Annotated
 
 from vivae.codec.fields import Choice, Cursor, Prefix, Whole, read_record, write_record
 from vivae.errors import UnsupportedError
+from vivae.media import Picture
 
 LAYER_VERSION = 1
 GAIN_UNIT = 16
 """Steps of a gain of one."""
 CRF_UNIT = 4
+NO_MODEL = "0" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Layer:
     @property
     def gains(self) -> tuple[float, float, float]:
         return self.gain_y / GAIN_UNIT, self.gain_u / GAIN_UNIT, self.gain_v / GAIN_UNIT
+
+
+def whole_layer(picture: Picture, crf: float, model_hash: str | None, kind: str) -> Layer:
+    """The layer of a shot that adds all of an enhancer's residual; without an enhancer, nothing."""
+    name, gain = (NO_MODEL, 0) if model_hash is None else (model_hash[:16], GAIN_UNIT)
+    return Layer(picture.width, picture.height, round(crf * CRF_UNIT), name, kind, gain, gain, gain)
 
 
 def write_layer(layer: Layer) -> bytes:

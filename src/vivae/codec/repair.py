@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
+from vivae.codec.layer import Layer, whole_layer
 from vivae.codec.shot import Coded, fitted, products_of
 from vivae.codec.spool import Shot
 from vivae.measure.quality import PEAK, psnr_yuv
@@ -40,9 +40,7 @@ class Repair:
         crf = coded.base.settings.crf
         if coded.layer is not None or crf < REPAIR_FROM:
             return coded
-        width, height = shot.picture.width, shot.picture.height
-        whole = [GAIN_UNIT] * 3
-        layer = Layer(width, height, round(crf * CRF_UNIT), self.model.hash[:16], "repair", *whole)
+        layer = whole_layer(shot.picture, crf, self.model.hash, "repair")
         products = products_of(shot, coded.units, layer, self.model, threads)
         layer = fitted(layer, products)
         energy, agreement, error = products.transpose(2, 0, 1)

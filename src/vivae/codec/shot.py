@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
+from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer, whole_layer
 from vivae.codec.spool import Shot
 from vivae.media import Picture, Planes
 from vivae.media.av1 import Av1Settings, Unit, decode_av1, encode_av1
@@ -19,7 +19,6 @@ from vivae.vae.enhancing import Step, enhanced
 
 FIT_FRAMES = 8
 """Frames over which the gains of a shot are solved, from its middle."""
-NO_MODEL = "0" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,7 @@ def encode_shot(shot: Shot, base: Base, model: Enhancer | None, *, threads: int)
     units = tuple(encode_av1(_shrunk(shot, picture), picture, base.settings, threads=threads))
     if not base.enhanced:
         return Coded(base, units)
-    layer = Layer(
-        shot.picture.width,
-        shot.picture.height,
-        round(base.settings.crf * CRF_UNIT),
-        NO_MODEL if model is None else model.hash[:16],
-        "upscale",
-        *[0 if model is None else GAIN_UNIT] * 3,
-    )
+    layer = whole_layer(shot.picture, base.settings.crf, None if model is None else model.hash, "upscale")
     if model is not None:
         layer = fitted(layer, products_of(shot, units, layer, model, threads))
     return Coded(base, units, layer)
@@ -83,15 +75,14 @@ def _shrunk(frames: Iterable[Planes], picture: Picture) -> Iterator[Planes]:
 def products_of(
     shot: Shot, units: tuple[Unit, ...], layer: Layer, model: Enhancer, threads: int
 ) -> NDArray[np.float64]:
-    """What an enhancer would do to frames from the middle of a shot: (frames, 3 planes, 3), sums over the plane of the
-    squared residual, of residual times what is missing, and of what is missing squared."""
+    """What the whole residual of an enhancer (a `whole_layer`) would do to frames from the middle of a shot:
+    (frames, 3 planes, 3), sums over the plane of the squared residual, of residual times what is missing, and of what is
+    missing squared."""
     first = max(0, (len(shot) - FIT_FRAMES) // 2)
     last = min(len(shot), first + FIT_FRAMES)
     bases = list(itertools.islice(_bases(units, threads), first, last))
     plain = (enlarged(planes, layer.width, layer.height) for planes in bases)
-    full = enhanced(
-        model, _steps(bases, replace(layer, gain_y=GAIN_UNIT, gain_u=GAIN_UNIT, gain_v=GAIN_UNIT))
-    )
+    full = enhanced(model, _steps(bases, layer))
     products = np.zeros((last - first, 3, 3))
     for index, (clean, before, after) in enumerate(zip(shot.part(first, last), plain, full, strict=True)):
         for plane in range(3):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vivae.codec.choose import quality_of
-from vivae.codec.layer import CRF_UNIT, GAIN_UNIT, Layer
+from vivae.codec.layer import whole_layer
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot
 from vivae.vae.enhancer import Enhancer
@@ -25,11 +25,7 @@ def textured(shot: Shot, coded: Coded, model: Enhancer) -> Coded:
     crf = coded.base.settings.crf
     if not coded.base.enhanced and crf < TEXTURE_FROM:
         return coded
-    gains = [GAIN_UNIT] * 3
-    layer = Layer(
-        shot.picture.width, shot.picture.height, round(crf * CRF_UNIT), model.hash[:16], "texture", *gains
-    )
-    return replace(coded, layer=layer)
+    return replace(coded, layer=whole_layer(shot.picture, crf, model.hash, "texture"))
 
 
 @dataclass
