@@ -11,7 +11,7 @@ from vivae.codec import repair
 from vivae.measure import bench
 from vivae.media import ColorInfo, Frame, open_video, open_writer
 from vivae.media.indexed import encode_indexed
-from vivae.tasks import bench_roi, bench_shots, bench_speed, bench_texture
+from vivae.tasks import bench_layer, bench_roi, bench_shots, bench_speed
 from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of
 from vivae.tasks.rates import rate
 
@@ -121,19 +121,19 @@ def test_the_object_is_measured_by_true_masks_and_by_those_that_are_found(tmp_pa
 
 @pytest.mark.parametrize(("part", "tune"), [("texture", "perceptual"), ("repair", "psnr")])
 def test_a_layer_is_seen_both_ways_in_one_file(data, tmp_path, monkeypatch, part, tune):
-    monkeypatch.setattr(bench_texture, "CRFS", (33, 44, 56))
+    monkeypatch.setattr(bench_layer, "CRFS", (33, 44, 56))
     monkeypatch.setattr(repair, "WORTH", -1.0)
     monkeypatch.setattr(repair, "SLOPE", 0.0)
     out = tmp_path / "out"
     bench_codec(data, out, clips=["foreman"], parts=[part], speed=10, frames=6)
     found = json.loads((out / "results.json").read_text())[part]["foreman"]
-    plain, ours = (found["points"][way] for way in (bench_texture.PLAYERS, bench_texture.OURS))
+    plain, ours = (found["points"][way] for way in (bench_layer.PLAYERS, bench_layer.OURS))
     assert [p["size_bytes"] for p in plain] == [p["size_bytes"] for p in ours]
     # A fine shot has no layer, and is the same both ways.
     assert plain[0] == ours[0]
     assert plain[2]["psnr_yuv"] != ours[2]["psnr_yuv"]
     # Without the weights of LPIPS the other measures stand.
-    assert "lpips" not in found["rates"][bench_texture.OURS]
+    assert "lpips" not in found["rates"][bench_layer.OURS]
     table = (out / "results.md").read_text()
     assert f"--tune {tune}" in table
     assert "| foreman |" in table

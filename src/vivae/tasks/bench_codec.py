@@ -22,12 +22,12 @@ from vivae.media import open_video
 from vivae.tasks.bench_domain import CAMERAS, Camera, cameras, domain
 from vivae.tasks.bench_grain import grain, grain_table
 from vivae.tasks.bench_images import images
+from vivae.tasks.bench_layer import both_ways, both_ways_table
 from vivae.tasks.bench_roi import roi, roi_table
 from vivae.tasks.bench_shots import multishot, shot_cells
 from vivae.tasks.bench_speed import memory as memory_of
 from vivae.tasks.bench_speed import memory_table, speed_table
 from vivae.tasks.bench_speed import speed as speed_of
-from vivae.tasks.bench_texture import both_ways, both_ways_table
 from vivae.tasks.coded import measured_layered, scaled_file, write_lossless
 from vivae.tasks.rates import point, rate
 from vivae.vae.zoo import load_enhancer, load_model
