@@ -75,9 +75,11 @@ def _shrunk(frames: Iterable[Planes], picture: Picture) -> Iterator[Planes]:
 def products_of(
     shot: Shot, units: tuple[Unit, ...], layer: Layer, model: Enhancer, threads: int
 ) -> NDArray[np.float64]:
-    """What the whole residual of an enhancer (a `whole_layer`) would do to frames from the middle of a shot:
-    (frames, 3 planes, 3), sums over the plane of the squared residual, of residual times what is missing, and of what is
-    missing squared."""
+    """What the whole residual of an enhancer (a `whole_layer`) would do to frames from the middle of a shot.
+
+    (frames, 3 planes, 3): sums over the plane of the squared residual, of residual times what is missing, and of what
+    is missing squared.
+    """
     first = max(0, (len(shot) - FIT_FRAMES) // 2)
     last = min(len(shot), first + FIT_FRAMES)
     bases = list(itertools.islice(_bases(units, threads), first, last))
