@@ -337,3 +337,20 @@ def test_batches_are_a_function_of_seed_step_and_process(folder, tmp_path):
     assert not np.array_equal(one(5), one(6))
     parts = [ClipSampler(data.train, SETTINGS, stage, seed=1, rank=rank, world=2)(5) for rank in (0, 1)]
     assert np.array_equal(np.concatenate(parts), one(5))
+
+
+@pytest.mark.parametrize(("turn", "ways"), [(False, 2), (True, 8)])
+def test_crops_are_turned_in_every_way_where_that_is_wanted(tmp_path, turn, ways):
+    root = tmp_path / "data"
+    root.mkdir()
+    for seed in (1, 2):
+        picture = np.random.default_rng(seed).integers(30, 230, (32, 32), np.uint8)
+        cv2.imwrite(str(root / f"{seed}.png"), cv2.GaussianBlur(picture, (5, 5), 0))
+    settings = SETTINGS.model_copy(update={"turn": turn})
+    sampler = ClipSampler(
+        prepare(root, settings, tmp_path / "cache").train, settings, Stage(batch=1, frames=1), seed=0
+    )
+    seen = [sampler(step)[0, 0] for step in range(80)]
+    assert len({crop.tobytes() for crop in seen}) == ways
+    # Turning moves what is there and changes none of it.
+    assert len({np.sort(unpack(crop, 32, 32)[0], None).tobytes() for crop in seen}) == 1

@@ -30,7 +30,8 @@ class DataSettings(Settings):
     """Share of the clips (of the time, inside a single one) that only tests."""
     flip: bool = True
     turn: bool = False
-    """Turn an enhancer's coded crops by a quarter and upside down, too, each half of the time: more to learn from."""
+    """Turn crops of a VAE's clips, and an enhancer's coded ones, by a quarter and upside down, too, each half of the
+    time: more to learn from."""
     reverse: bool = True
     """Play some crops backwards: motion has no preferred direction."""
 

@@ -24,7 +24,7 @@ from vivae.media.resample import Shrinker, base_size, enlarged
 from vivae.train.data_settings import CodedBy, DataSettings, DegradeSettings
 from vivae.train.dataset import Passage
 from vivae.train.recipe import Stage
-from vivae.train.sampler import check_batch, draw_place, mirrored, transposed, upside_down
+from vivae.train.sampler import check_batch, draw_place, turns
 from vivae.train.side_by_side import side_by_side
 from vivae.vae.enhancer import Known
 
@@ -209,13 +209,8 @@ def pair_crop(pair: Pair, places: NDArray[np.float64], count: int, settings: Dat
     side = settings.crop // 4
     first, top, left = draw_place(places[:3], pair.degraded.frames.shape, (count + 1, side, side))
     crop = cropped(pair, first, count, top, left, side)
-    for change, wanted, place in (
-        (mirrored, settings.flip, places[3]),
-        (upside_down, settings.turn, places[4]),
-        (transposed, settings.turn, places[5]),
-    ):
-        if wanted and place < 0.5:
-            crop = crop._replace(degraded=change(crop.degraded), clean=change(crop.clean))
+    for turn in turns(settings, places[3:].tolist()):
+        crop = crop._replace(degraded=turn(crop.degraded), clean=turn(crop.clean))
     return crop
 
 

@@ -1,6 +1,6 @@
 """Batches for training: crops of passages, a pure function of seed, step and process, so that runs can resume."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ class Window(NamedTuple):
     clip: str
 
 
+Turn = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 MIRRORED, UPSIDE_DOWN, TRANSPOSED = (packed_order(change) for change in (np.fliplr, np.flipud, np.transpose))
 
 
@@ -40,6 +41,12 @@ def upside_down(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def transposed(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Packed frames (..., 24, w, h) of the picture with rows for columns."""
     return packed[..., TRANSPOSED, :, :].swapaxes(-1, -2)
+
+
+def turns(settings: DataSettings, places: Sequence[float]) -> list[Turn]:
+    """How a crop is to be turned: three draws from [0, 1) say whether it is mirrored, upside down and transposed."""
+    ways = ((mirrored, settings.flip), (upside_down, settings.turn), (transposed, settings.turn))
+    return [way for (way, wanted), place in zip(ways, places, strict=True) if wanted and place < 0.5]
 
 
 class ClipSampler:
@@ -75,6 +82,8 @@ class ClipSampler:
     def _draw(self, rng: np.random.Generator, mine: bool) -> NDArray[np.uint8] | None:
         frames = self.passages[rng.choice(len(self.passages), p=self.chances)].frames
         places = rng.random(6)
+        # Drawn only where wanted: what a recipe without it sees stays the same.
+        turned = rng.random(2) if self.settings.turn else (1.0, 1.0)
         if not mine:
             return None
         count = self.stage.frames
@@ -83,8 +92,8 @@ class ClipSampler:
         side = self.settings.crop // 4
         first, top, left = draw_place(places[1:4], frames.shape, (span, side, side))
         clip = np.asarray(frames[first : first + span : stride, :, top : top + side, left : left + side])
-        if self.settings.flip and places[4] < 0.5:
-            clip = mirrored(clip)
+        for turn in turns(self.settings, (places[4], *turned)):
+            clip = turn(clip)
         if self.settings.reverse and places[5] < 0.5:
             clip = clip[::-1]
         return clip
