@@ -50,6 +50,8 @@ def line_of(verb, asked):
         ),
         ("compress", {"quality": 0, "speed": 10}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 0 --speed 10"),
         ("compress", {"grain": True}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 50 --grain"),
+        ("compress", {"tune": "psnr"}, "vivae compress clip.mp4 -o clip-small.mp4 --quality 50 --tune psnr"),
+        ("compress", {"tune": "", "container": ".mkv"}, "vivae compress clip.mp4 -o clip-small.mkv --quality 50"),
         ("enhance", {"auto": True}, "vivae enhance clip.mp4 -o clip-enhanced.mp4"),
         (
             "enhance",

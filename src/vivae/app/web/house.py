@@ -236,6 +236,8 @@ def figures(job: Job, room: Room) -> list[tuple[str, str]]:
         found.append(("Rate", f"{told['bits_per_second'] / 1e3:,.0f} kbit/s"))
         if "vmaf" in told:
             found.append(("VMAF", f"{told['vmaf']:.1f}"))
+        if told.get("enhanced_frames"):
+            found.append(("Shown here", "as vivae decodes it; players show the base"))
     elif job.verb == "enhance":
         found.append(("Noise found", f"{told['measured']['noise']:.1f} of 255"))
         found.append(("Done", ", ".join(told["done"]) or "nothing was needed"))

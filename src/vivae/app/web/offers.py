@@ -90,6 +90,8 @@ def compress(asked: Asked) -> Plan:
         options["speed"] = int(settings["speed"])
     if suffix != ".vva" and settings.get("grain"):
         options["grain"] = True
+    if suffix != ".vva" and settings.get("tune"):
+        options["tune"] = settings["tune"]
     return _to_video("compress", asked, options, suffix, "compressing")
 
 

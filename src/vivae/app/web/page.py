@@ -41,6 +41,7 @@ WAYS = {
     "between": "Between two clips",
     "along": "Along the latent space",
 }
+GIVEN_BACK = {"": "As the speed says", "psnr": "What can be known", "perceptual": "Texture"}
 KINDS = {".mp4": "MP4", ".mkv": "MKV", ".webm": "WebM", ".vva": "Pure VAE (.vva)"}
 
 
@@ -217,7 +218,12 @@ def _compress() -> Settings:
     container = gr.Radio(_choices(KINDS), value=".mp4", label="Kind of file")
     speed = gr.Slider(0, 10, 6, step=1, label="Speed: 0 smallest file, 10 quickest")
     grain = gr.Checkbox(False, label="Take noise out, and let players put grain like it back")
-    return {"aim": aim, **fields, "container": container, "speed": speed, "grain": grain}
+    tune = gr.Radio(
+        _choices(GIVEN_BACK),
+        value="",
+        label="Given back where vivae decodes the file, slowly; players show it plain",
+    )
+    return {"aim": aim, **fields, "container": container, "speed": speed, "grain": grain, "tune": tune}
 
 
 def _enhance() -> Settings:

@@ -145,7 +145,8 @@ class Work:
         views: dict[str, Path] = {}
         facts: dict[str, Any] = {}
         if self.result is not None:
-            views["after"] = viewable(self.result, "after", send, self.fps)
+            more = bool(results[-1].get("enhanced_frames"))
+            views["after"] = viewable(self.result, "after", send, self.fps, decode=more)
             facts = facts_of(probe(views["after"]))
         if self.before is not None:
             source, start, end = self.before
@@ -271,9 +272,12 @@ def playable(path: Path) -> bool:
     return usual and info.codec in PLAYED.get(info.container, ())
 
 
-def viewable(path: Path, name: str, send: Send, fps: float | None = None) -> Path:
-    """The file itself if a browser plays it, or else a copy beside it that it plays."""
-    if path.suffix == ".vva":
+def viewable(path: Path, name: str, send: Send, fps: float | None = None, *, decode: bool = False) -> Path:
+    """The file itself if a browser plays it, or else a copy beside it that it plays.
+
+    decode: whether vivae shows more of it than players do, and that is to be seen.
+    """
+    if decode or path.suffix == ".vva":
         import vivae
 
         plain = _beside(path, f"{name}-decoded").with_suffix(".y4m")
