@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.tasks.test_layered import decoded, first_shot, frames_of, two_shots, write  # noqa: F401
-from vivae.codec import repair
-from vivae.codec.layer import GAIN_UNIT, NO_MODEL
+from vivae.codec import choose, repair
+from vivae.codec.choose import Setting, effort_of
+from vivae.codec.layer import GAIN_UNIT, NO_MODEL, whole_layer
 from vivae.codec.repair import REPAIR_FROM, Repair
 from vivae.codec.shot import Base, decode_shot, encode_shot, fitted, products_of
 from vivae.errors import ModelMismatch
@@ -49,6 +50,7 @@ def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap
     )
     assert seen > shown + 0.02
     assert told["frames"] == 36
+    assert 0 < told["enhanced_frames"] <= 36
 
 
 def test_what_a_shot_shows_is_what_was_judged(coarse, tmp_path, cheap):
@@ -76,6 +78,26 @@ def test_a_shot_stays_as_it_is(coarse, why, monkeypatch):
     else:
         model = Enhancer(EnhancerConfig(name="dumb", widths=(8, 8), attributes=("quantiser",)))
     assert Repair(model).given(shot, coded, threads=1) is coded
+
+
+def test_the_layer_is_one_of_the_choices(coarse, monkeypatch):
+    """What repair brings to full size is weighed against what a smaller base brings."""
+    shot, _ = coarse
+    model, effort = load_enhancer("upscale"), effort_of(8)
+    monkeypatch.setattr(choose, "SMALLEST_BASE", 8)
+    monkeypatch.setattr(choose, "quality_of", lambda shot, coded, *_, **__: 36.0 if coded.layer else 30.0)
+
+    class Sure(Repair):
+        def worth(self, shot, coded, threads):
+            if coded.layer is not None:
+                return coded, 0.0
+            return replace(coded, layer=whole_layer(shot.picture, 50, self.model.hash, "repair")), 20.0
+
+    def kind(effort):
+        return choose.best_coding(shot, Setting(50, planned=False), effort, model, threads=1).layer.kind
+
+    assert kind(effort) == "upscale"
+    assert kind(replace(effort, repair=Sure(model))) == "repair"
 
 
 def test_gains_leave_the_least_error(coarse):

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vivae.codec.choose import Setting, best_coding, effort_of
+from vivae.codec.choose import Effort, Setting, best_coding
 from vivae.codec.encoding import recolored
 from vivae.codec.plan import ShotProbes, meter
 from vivae.codec.shot import Coded
@@ -67,7 +67,7 @@ class Piece:
     color: ColorInfo
     last: bool
     model: Enhancer
-    speed: int
+    effort: Effort
     threads: int
     store: ShotStore
     crf: float
@@ -102,9 +102,7 @@ def pieces_of(frames: Iterable[Frame], longest: int, like: Piece) -> list[Piece]
 def probe_piece(piece: Piece) -> ShotProbes:
     """What the shot costs and gives over a range of quantisers."""
     with _shot(piece) as shot:
-        return ShotProbes(
-            shot, piece.crf, effort_of(piece.speed), piece.model, meter(), threads=piece.threads
-        )
+        return ShotProbes(shot, piece.crf, piece.effort, piece.model, meter(), threads=piece.threads)
 
 
 def code_piece(piece: Piece) -> Depth:
@@ -116,7 +114,7 @@ def code_piece(piece: Piece) -> Depth:
             coded = best_coding(
                 shot,
                 piece.setting,
-                effort_of(piece.speed),
+                piece.effort,
                 piece.model,
                 depth=piece.depth,
                 threads=piece.threads,

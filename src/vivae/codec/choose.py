@@ -7,11 +7,12 @@ a smaller file and a better picture can be weighed against each other. The plain
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vivae.codec.repair import Repair
 from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
 from vivae.codec.spool import Shot
 from vivae.measure.quality import psnr, psnr_yuv
@@ -59,6 +60,8 @@ class Effort:
     tools: tuple[tuple[Depth, str], ...]
     """Depth and further parameters to try beside 8 bits and none: which is best depends on the content."""
     shrinks: tuple[tuple[float, float], ...]
+    repair: Repair | None = None
+    """What gives shots of full size a layer where that pays."""
 
 
 def effort_of(speed: int) -> Effort:
@@ -98,10 +101,10 @@ def best_coding(
     depth: what is settled already, because all shots of a file share it.
     """
     found = _best_try(shot, setting, effort, model, depth, threads)
-    if effort.final == effort.preset:
-        return found
-    base = replace(found.base, settings=replace(found.base.settings, preset=effort.final))
-    return encode_shot(shot, base, model, threads=threads)
+    if effort.final != effort.preset:
+        base = replace(found.base, settings=replace(found.base.settings, preset=effort.final))
+        found = encode_shot(shot, base, model, threads=threads)
+    return found if effort.repair is None else effort.repair.given(shot, found, threads)
 
 
 def _best_try(
@@ -123,13 +126,19 @@ def _best_try(
         gain = quality_of(shot, coded, model, threads=threads) - reference
         return gain - slope * math.log(coded.bits / plain.bits)
 
-    best, best_height = plain, WORTH
-    for base in candidates:
-        coded = encode_shot(shot, base, model, threads=threads)
-        found = height(coded)
-        if found > best_height:
-            best, best_height = coded, found
-    return best
+    def highest(bases: Iterable[Base], best: Coded, best_height: float) -> tuple[Coded, float]:
+        for base in bases:
+            coded = encode_shot(shot, base, model, threads=threads)
+            if (found := height(coded)) > best_height:
+                best, best_height = coded, found
+        return best, best_height
+
+    alike = [base for base in candidates if base.enhanced == plain.base.enhanced]
+    best, best_height = highest(alike, plain, WORTH)
+    enhanced = [base for base in candidates if base.enhanced != plain.base.enhanced]
+    if enhanced and effort.repair is not None:
+        best_height += effort.repair.worth(shot, best, threads)[1]
+    return highest(enhanced, best, best_height)[0]
 
 
 def _others(shot: Shot, usual: Av1Settings, setting: Setting, effort: Effort, model: Enhancer) -> list[Base]:

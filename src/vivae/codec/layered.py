@@ -81,6 +81,8 @@ class LayeredJob:
     progress: Callable[[int, int | None], None] = lambda done, total: None
     method: str = "with the layered codec"
     sampled: int = SAMPLES * SAMPLE_FRAMES
+    enhanced_frames: int = 0
+    """Of the file that `encode` wrote last: in how many vivae shows more than players do."""
     _probed: dict[int, ShotProbes] = field(default_factory=dict)
     """Of each shot, by its first frame: what the first pass has learned serves every attempt at a size."""
     _pieces: list[Piece] | None = None
@@ -119,7 +121,7 @@ class LayeredJob:
         crf = crf_of(units)
         settings = self._planned(crf)
         self._code_ahead(crf, settings)
-        spent = 0
+        spent = self.enhanced_frames = 0
         if self.texture is not None:
             self.texture.begin()
         with ExitStack() as stack:
@@ -131,10 +133,10 @@ class LayeredJob:
                 # One depth for all: decoders in hardware are set up once for a file.
                 depth = coded.base.settings.depth
                 spent += coded.bits // 8
-                if self.repair is not None:
-                    coded = self.repair.given(shot, coded, self.threads)
                 if self.texture is not None:
                     coded = self.texture.given(shot, coded, self.model, self.threads)
+                if coded.layer is not None:
+                    self.enhanced_frames += len(shot)
                 if writer is None:
                     writer = stack.enter_context(self._writer(part, shot.picture, coded))
                 for packet in packets_of(shot, coded, self.grain):
@@ -145,6 +147,15 @@ class LayeredJob:
         extent = Extent(done, shot.picture.width, shot.picture.height, float(end))
         size = part.stat().st_size
         return Encoded(extent, size, size - spent)
+
+    @property
+    def account(self) -> dict[str, float]:
+        """What there is to tell of the file that `encode` wrote last."""
+        told: dict[str, float] = {"enhanced_frames": self.enhanced_frames}
+        if self.texture is not None:
+            plain, textured = self.texture.means
+            told |= {"psnr_yuv_plain": round(plain, 2), "psnr_yuv": round(textured, 2)}
+        return told
 
     def _coded(self, shot: Shot, setting: Setting, depth: Depth | None) -> Coded:
         name = wanted(shot.first, len(shot), setting, depth)
@@ -176,7 +187,7 @@ class LayeredJob:
         return allocated(menus)
 
     def _effort(self) -> Effort:
-        effort = effort_of(self.speed)
+        effort = replace(effort_of(self.speed), repair=self.repair)
         return effort if self.grain is None else replace(effort, shrinks=())
 
     def _planned_with_helpers(self, crf: float, pieces: list[Piece]) -> list[Setting]:
@@ -215,8 +226,8 @@ class LayeredJob:
                 frames = recolored(itertools.chain([first], reader), first.color)
                 source, picture = str(Path(self.src).absolute()), _picture(first, reader.info)
                 like = Piece(
-                    source, reader.start, 0, 0, first.time, 0, picture, first.color, False, self.model, self.speed,
-                    self.threads, self.store, crf,
+                    source, reader.start, 0, 0, first.time, 0, picture, first.color, False, self.model,
+                    self._effort(), self.threads, self.store, crf,
                 )  # fmt: skip
                 self._pieces = pieces_of(frames, LONGEST_SHOT, like)
         return [replace(piece, crf=crf) for piece in self._pieces]

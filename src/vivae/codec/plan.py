@@ -89,6 +89,10 @@ class ShotProbes:
 
         def probe(at: float, shrink: float, network: Enhancer | None) -> Probe:
             coded = encode_shot(shot, Base(Av1Settings(at, preset), shrink), network, threads=threads)
+            if effort.repair is not None:
+                repaired = effort.repair.given(shot, coded, threads)
+                if repaired is not coded:
+                    coded, network = repaired, effort.repair.model
             return at, coded.bits, _judged(shot, coded, network, quality, threads)
 
         found = {1.0: [probe(at, 1.0, model) for at in _within(crf, FULL_STEPS)]}

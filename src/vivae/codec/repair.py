@@ -37,9 +37,13 @@ class Repair:
 
     def given(self, shot: Shot, coded: Coded, threads: int) -> Coded:
         """The shot with a layer, or as it is."""
+        return self.worth(shot, coded, threads)[0]
+
+    def worth(self, shot: Shot, coded: Coded, threads: int) -> tuple[Coded, float]:
+        """The same, and what the layer brings, in dB of PSNR-YUV."""
         crf = coded.base.settings.crf
         if coded.layer is not None or crf < REPAIR_FROM:
-            return coded
+            return coded, 0.0
         layer = whole_layer(shot.picture, crf, self.model.hash, "repair")
         products = products_of(shot, coded.units, layer, self.model, threads)
         layer = fitted(layer, products)
@@ -48,8 +52,8 @@ class Repair:
         after = error - 2 * gains * agreement + gains**2 * energy
         gain = float(np.mean(_quality(after, layer) - _quality(error, layer)))
         if gain < WORTH + SLOPE * np.log1p(RECORD_BITS / coded.bits):
-            return coded
-        return replace(coded, layer=layer)
+            return coded, 0.0
+        return replace(coded, layer=layer), gain
 
 
 def _quality(errors: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
