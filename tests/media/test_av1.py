@@ -41,12 +41,26 @@ def test_there_and_back(frames, depth):
 
 def test_finer_quantisers_cost_more_and_give_more(frames):
     sizes, qualities = [], []
-    for crf in (60.25, 60, 50, 30):
+    for crf in (62, 58, 50, 30):
         units = coded(frames, Av1Settings(crf, 10))
         sizes.append(sum(len(unit.data) for unit in units))
         qualities.append(psnr(frames, list(decode_av1(unit.data for unit in units))))
     assert sizes == sorted(sizes)
     assert qualities == sorted(qualities)
+
+
+def test_quantisers_come_in_quarters(frames):
+    one, other = (coded(frames, Av1Settings(crf, 10)) for crf in (60.25, 60))
+    assert [unit.data for unit in one] != [unit.data for unit in other]
+
+
+@pytest.mark.parametrize(
+    "other", ["enable-dlf=0", "tf-strength=4", "lambda-scale-factors=[160,160,160,160,160,160,160]"]
+)
+def test_the_encoder_knows_what_it_is_told(frames, other):
+    """It ignores keys that it does not know, so another value must make another file: the last one counts."""
+    usual, changed = (coded(frames, Av1Settings(35, 6, extra=extra)) for extra in ("", other))
+    assert [unit.data for unit in usual] != [unit.data for unit in changed]
 
 
 def test_decoders_may_be_let_go_of_at_any_time(frames):
