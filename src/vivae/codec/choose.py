@@ -7,25 +7,23 @@ a smaller file and a better picture can be weighed against each other. The plain
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vivae.codec.repair import Repair
-from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
+from vivae.codec.shot import Base, Coded, decode_shot, encode_shot, with_layer
 from vivae.codec.spool import Shot
 from vivae.measure.quality import psnr, psnr_yuv
 from vivae.media.av1 import CRF_RANGE, Av1Settings, Depth
 from vivae.media.resample import base_size
 from vivae.vae.enhancer import Enhancer
 
-TOOLS: tuple[tuple[Depth, str], ...] = (
-    (10, ""),
-    (10, "hierarchical-levels=4"),
-    (10, "startup-mg-size=3"),
-)
-"""What paid, on some clips by 5 per cent of the bits, and cost as much on others."""
+TOOLS: tuple[tuple[Depth, str], ...] = ((8, ""), (10, "hierarchical-levels=4"))
+"""Bit depth and further parameters: which is better depends on the content, by 10 per cent of the bits either way, and
+shows only at the preset at which it stays: four presets quicker, the wrong one won so often that a third of that was
+lost. 10 bits without the rest, or the rest without 10 bits, brought hardly anything beside these two."""
 SLOPE_STEP = 4.0
 """CRF from which to which the slope of a shot's curve is taken."""
 SLOPES = (0.5, 9.0)
@@ -33,10 +31,12 @@ SLOPES = (0.5, 9.0)
 SHRINK_FROM = 38.0
 """CRF below which a smaller base has not paid on any clip."""
 FINAL_STEP = 2
-"""Presets by which the coding that stays is slower than the speed says, and the tries are quicker: which way is best
-shows in quick tries, too, and the time that they leave is worth 6 per cent of the bits in the last one."""
+"""Presets by which the coding that stays is slower than the speed says, and the tries of sizes are quicker: which size
+is best shows in quick tries, too, and the time that they leave is worth 6 per cent of the bits in the last one."""
 QUICKEST_TRY = 8
 """Whether quicker presets still show which way is best was not looked into."""
+TRIED_FRAMES = 64
+"""Frames at the beginning of a shot on which sizes are tried."""
 SCENE_STEPS = (4.0, 8.0)
 """CRF above the usual one at which a camera's own model is tried on a base of full size."""
 SCENE_SHRINKS = ((2.0, 3.0),)
@@ -45,6 +45,9 @@ SMALLEST_BASE = 64
 """Lines or columns of a base that is worth coding smaller."""
 JUDGED_FRAMES = 16
 """Frames, from the middle of a shot, on which an enhanced choice is judged; plain ones are judged on all."""
+HOPELESS = 0.35
+"""Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality. From here on
+an enhancer is not tried, because it is not expected to make up for so much: a judgement, not a measurement."""
 WORTH = 0.03
 """dB that a choice must be better than the plain one by: less is noise, and simpler is safer."""
 
@@ -54,11 +57,11 @@ class Effort:
     """How hard to look. shrinks: (display over base width, how much lower the CRF of that base is) to try."""
 
     preset: int
-    """SVT-AV1's, at which ways are tried."""
+    """SVT-AV1's, at which sizes are tried."""
     final: int
-    """At which the best of them is coded: trying several takes so long that a slower last time is hardly felt."""
+    """At which the shot is coded in the end, with each of the tools."""
     tools: tuple[tuple[Depth, str], ...]
-    """Depth and further parameters to try beside 8 bits and none: which is best depends on the content."""
+    """Bit depth and further parameters, the usual ones first."""
     shrinks: tuple[tuple[float, float], ...]
     repair: Repair | None = None
     """What gives shots of full size a layer where that pays."""
@@ -79,7 +82,7 @@ def effort_of(speed: int) -> Effort:
     return Effort(
         max(speed, min(speed + FINAL_STEP, QUICKEST_TRY)),
         final,
-        TOOLS[: 3 if speed <= 6 else 1 if speed <= 8 else 0],
+        TOOLS[: 2 if speed <= 8 else 1],
         shrinks,
     )
 
@@ -100,77 +103,104 @@ def best_coding(
 
     depth: what is settled already, because all shots of a file share it.
     """
-    found = _best_try(shot, setting, effort, model, depth, threads)
-    if effort.final != effort.preset:
-        base = replace(found.base, settings=replace(found.base.settings, preset=effort.final))
-        found = encode_shot(shot, base, model, threads=threads)
+    usual = Av1Settings(setting.crf, effort.preset, depth or 8)
+    base = Base(usual, setting.shrink)
+    bases = _others(shot, usual, setting, effort, model)
+    tools = [(depth or bits, extra) for bits, extra in effort.tools]
+    curve: Curve | None = None
+    if len(shot) > 1 and (bases or len(tools) > 1):
+        tried = replace(shot, times=shot.times[:TRIED_FRAMES])
+        plain = encode_shot(tried, base, None, threads=threads)
+        curve = curve_of(tried, plain, threads)
+        base = _best_size(tried, plain, bases, curve, effort, model, threads)
+    ways = [
+        replace(base, settings=replace(base.settings, preset=effort.final, depth=bits, extra=extra))
+        for bits, extra in (tools[:1] if curve is None else tools)
+    ]
+    found = _best_way(shot, ways, curve, threads)
+    if base.enhanced:
+        return with_layer(shot, found, model, "upscale", threads=threads)[0]
     return found if effort.repair is None else effort.repair.given(shot, found, threads)
 
 
-def _best_try(
-    shot: Shot, setting: Setting, effort: Effort, model: Enhancer, depth: Depth | None, threads: int
-) -> Coded:
-    usual = Av1Settings(setting.crf, effort.preset, depth or 8)
-    plain = encode_shot(shot, Base(usual, setting.shrink), model, threads=threads)
-    candidates = [
-        base
-        for base in _others(shot, usual, setting, effort, model)
-        if depth in (None, base.settings.depth) and base != plain.base
-    ]
-    if len(shot) < 2 or not candidates:
-        return plain
-    reference = quality_of(shot, plain, model, threads=threads)
-    slope = _slope(shot, plain, reference, effort, threads)
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A shot's own, where one coding of it lies: bits, dB of PSNR-YUV without an enhancer, and dB an e-fold of bits."""
 
-    def height(coded: Coded) -> float:
-        gain = quality_of(shot, coded, model, threads=threads) - reference
-        return gain - slope * math.log(coded.bits / plain.bits)
+    bits: int
+    quality: float
+    slope: float
 
-    def highest(bases: Iterable[Base], best: Coded, best_height: float) -> tuple[Coded, float]:
-        for base in bases:
-            coded = encode_shot(shot, base, model, threads=threads)
-            if (found := height(coded)) > best_height:
-                best, best_height = coded, found
-        return best, best_height
+    def height(self, bits: int, quality: float) -> float:
+        """How many dB another coding lies above it."""
+        return quality - self.quality - self.slope * math.log(bits / self.bits)
 
-    alike = [base for base in candidates if base.enhanced == plain.base.enhanced]
-    best, best_height = highest(alike, plain, WORTH)
-    enhanced = [base for base in candidates if base.enhanced != plain.base.enhanced]
-    if enhanced and effort.repair is not None:
-        best_height += effort.repair.worth(shot, best, threads)[1]
-    return highest(enhanced, best, best_height)[0]
+
+def curve_of(shot: Shot, plain: Coded, threads: int) -> Curve:
+    """From the plain coding and one beside it."""
+    crf = plain.base.settings.crf
+    other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
+    beside = replace(plain.base, settings=replace(plain.base.settings, crf=other))
+    coded = encode_shot(shot, beside, None, threads=threads)
+    quality, worse = (quality_of(shot, found, None, threads=threads) for found in (plain, coded))
+    ratio = math.log(plain.bits / coded.bits)
+    slope = float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
+    return Curve(plain.bits, quality, slope)
+
+
+def _best_size(
+    shot: Shot,
+    plain: Coded,
+    bases: Sequence[Base],
+    curve: Curve,
+    effort: Effort,
+    model: Enhancer,
+    threads: int,
+) -> Base:
+    """The base of the plain coding, or the one to be enhanced that comes highest above its curve."""
+    best, highest = plain.base, WORTH
+    if bases and effort.repair is not None:
+        highest += effort.repair.worth(shot, plain, threads)[1]
+    for base in bases:
+        coded = encode_shot(shot, base, None, threads=threads)
+        height = curve.height(coded.bits, quality_of(shot, coded, None, threads=threads))
+        # Enhancing takes longer than all else here, and most shots are so much better at full size that it need not
+        # be tried.
+        if base.shrink != 1 and height < -HOPELESS * curve.slope:
+            continue
+        height += with_layer(shot, coded, model, "upscale", threads=threads)[1]
+        if height > highest:
+            best, highest = base, height
+    return best
+
+
+def _best_way(shot: Shot, ways: Sequence[Base], curve: Curve | None, threads: int) -> Coded:
+    """Of bases of one size the coding that comes highest above the curve through the first; none is enhanced yet."""
+    found = [encode_shot(shot, base, None, threads=threads) for base in ways]
+    if curve is None:
+        return found[0]
+    qualities = [quality_of(shot, coded, None, threads=threads) for coded in found]
+    through = replace(curve, bits=found[0].bits, quality=qualities[0])
+    heights = [through.height(coded.bits, quality) for coded, quality in zip(found, qualities, strict=True)]
+    heights[0] += WORTH
+    return found[int(np.argmax(heights))]
 
 
 def _others(shot: Shot, usual: Av1Settings, setting: Setting, effort: Effort, model: Enhancer) -> list[Base]:
+    """Other bases to try than the plain one: smaller ones, and what a camera's own model can make of coarser ones."""
     crf = setting.crf
     scene = model.config.scene_size is not None
-    bases = [Base(replace(usual, depth=depth, extra=extra), setting.shrink) for depth, extra in effort.tools]
+    bases: list[Base] = []
     if crf >= SHRINK_FROM and not setting.planned:
         for shrink, lower in effort.shrinks + (SCENE_SHRINKS if scene else ()):
             width, height = base_size(shot.picture.width, shot.picture.height, shrink)
             if min(width, height) >= SMALLEST_BASE:
                 bases.append(Base(replace(usual, crf=max(CRF_RANGE[0], crf - lower)), shrink))
-    if scene:
-        # A model of this very camera knows what a base of full size has lost, too.
+    if scene and setting.shrink == 1:
         bases += [
             Base(replace(usual, crf=min(CRF_RANGE[1], crf + step)), enhance=True) for step in SCENE_STEPS
         ]
     return bases
-
-
-def _slope(shot: Shot, plain: Coded, quality: float, effort: Effort, threads: int) -> float:
-    """dB for each e-fold of bits around the plain coding."""
-    base = plain.base
-    crf = base.settings.crf
-    other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
-    beside = replace(base, settings=replace(base.settings, crf=other))
-    # An enhancer moves both points alike: without it the slope is the same, and sooner known.
-    coded = encode_shot(shot, beside, None, threads=threads)
-    if plain.layer is not None:
-        quality = quality_of(shot, plain, None, threads=threads)
-    worse = quality_of(shot, coded, None, threads=threads)
-    ratio = math.log(plain.bits / coded.bits)
-    return float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
 
 
 def quality_of(shot: Shot, coded: Coded, model: Enhancer | None, *, threads: int) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from vivae.codec.allocate import Menu, Option, cheapest, interpolated
-from vivae.codec.choose import SHRINK_FROM, SMALLEST_BASE, Effort, Setting
+from vivae.codec.choose import HOPELESS, SHRINK_FROM, SMALLEST_BASE, Effort, Setting
 from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
 from vivae.codec.spool import Shot
 from vivae.errors import UnsupportedError
@@ -28,9 +28,6 @@ FULL_STEPS = (-9.0, 0.0, 9.0)
 """CRF of the quick encodes, from the one for all."""
 HALF_STEPS = (-16.0, -8.0)
 PROBE_PRESET = 9
-HOPELESS = 0.35
-"""Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality. From here on
-an enhancer is not tried, because it is not expected to make up for so much: a judgement, not a measurement."""
 PROBE_FRAMES = 10
 """Frames on which a quick encode is judged, from the middle of the shot."""
 
@@ -99,8 +96,7 @@ class ShotProbes:
         smallest = min(base_size(shot.picture.width, shot.picture.height, 2.0))
         if effort.shrinks and crf >= SHRINK_FROM and smallest >= SMALLEST_BASE:
             wanted = _within(crf, HALF_STEPS)
-            # Enhancing takes longer than all else here, and most shots are so much better at full size that it
-            # need not be tried.
+            # As among the choices for one shot: most need not be tried with an enhancer.
             _, bits, good = probe(wanted[-1], 2.0, None)
             if math.log(bits) - _log_bits(found[1.0], good) < HOPELESS:
                 found[2.0] = [probe(at, 2.0, model) for at in wanted]

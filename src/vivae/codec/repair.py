@@ -5,15 +5,12 @@ say how much of that to believe. A shot for which it is not worth its record sta
 enhancing, so it is for who wants small files and has time.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vivae.codec.layer import Layer, whole_layer
-from vivae.codec.shot import Coded, fitted, products_of
+from vivae.codec.shot import Coded, with_layer
 from vivae.codec.spool import Shot
-from vivae.measure.quality import PEAK, psnr_yuv
 from vivae.vae.enhancer import Enhancer
 
 REPAIRED_UP_TO = 4
@@ -23,8 +20,6 @@ REPAIR_FROM = 36.0
 WORTH = 0.02
 """dB of PSNR-YUV that a repair must bring: less is not worth what decoding it takes."""
 RECORD_BITS = 8 * 45
-FLOOR = 1e-4
-"""Of mean squared errors: identical planes are good enough."""
 SLOPE = 5.0
 """dB for each e-fold of bits, by which those of the record count against what it brings: as of most footage."""
 
@@ -44,21 +39,7 @@ class Repair:
         crf = coded.base.settings.crf
         if coded.layer is not None or crf < REPAIR_FROM:
             return coded, 0.0
-        layer = whole_layer(shot.picture, crf, self.model.hash, "repair")
-        products = products_of(shot, coded.units, layer, self.model, threads)
-        layer = fitted(layer, products)
-        energy, agreement, error = products.transpose(2, 0, 1)
-        gains = np.array(layer.gains)
-        after = error - 2 * gains * agreement + gains**2 * energy
-        gain = float(np.mean(_quality(after, layer) - _quality(error, layer)))
+        repaired, gain = with_layer(shot, coded, self.model, "repair", threads=threads)
         if gain < WORTH + SLOPE * np.log1p(RECORD_BITS / coded.bits):
             return coded, 0.0
-        return replace(coded, layer=layer), gain
-
-
-def _quality(errors: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
-    """PSNR-YUV (frames,) in dB, from summed squared errors (frames, 3 planes)."""
-    chroma = -(-layer.width // 2) * -(-layer.height // 2)
-    means = errors / (layer.width * layer.height, chroma, chroma)
-    y, u, v = 10 * np.log10(PEAK**2 / np.maximum(means, FLOOR)).T
-    return np.asarray(psnr_yuv(y, u, v))
+        return repaired, gain
