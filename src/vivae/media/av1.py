@@ -43,6 +43,8 @@ class Av1Settings:
     depth: Depth = 8
     extra: str = ""
     """More svtav1-params, "key=value:key=value"; keys that SVT-AV1 does not know it ignores without a word."""
+    plain: bool = False
+    """As others use it, and so for peers and for what networks learn of: without what vivae tells it."""
 
     def parameters(self, threads: int, pixels: int = 0) -> str:
         """As SVT-AV1 reads them. One key frame, then as many others as there are: a passage is one group.
@@ -52,14 +54,17 @@ class Av1Settings:
         levels = min(threads, 6)
         if pixels >= LARGE:
             levels = max(1, levels // 2)
-        # All but the first: smaller files at equal PSNR and VMAF on every clip that was tried. Without loop restoration
-        # they decode sooner, too.
-        parts = [
-            "tune=1",
-            "enable-restoration=0",
+        # Each: smaller files at equal PSNR and VMAF on every clip that was tried.
+        ours = [
             "enable-dlf=2",
             "tf-strength=1",
             f"lambda-scale-factors=[{','.join([str(LAMBDA_SCALE)] * FRAME_TYPES)}]",
+        ]
+        # Without loop restoration files are smaller at equal PSNR on every clip that was tried, and decode sooner.
+        parts = [
+            "tune=1",
+            "enable-restoration=0",
+            *([] if self.plain else ours),
             f"crf={round(self.crf * 4) / 4:g}",
             "keyint=-1",
             f"lp={levels}",

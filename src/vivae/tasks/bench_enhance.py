@@ -202,7 +202,9 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
         picture = clip.picture
         quantiser: float | None = None
         if codec == "av1":
-            units = [unit.data for unit in encode_av1(source, picture, Av1Settings(crf), threads=1)]
+            units = [
+                unit.data for unit in encode_av1(source, picture, Av1Settings(crf, plain=True), threads=1)
+            ]
             decoded, quantiser = decode_av1(units, threads=1), av1_quantiser(units)
         else:
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)

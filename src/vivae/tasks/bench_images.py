@@ -61,7 +61,10 @@ def _avif(frame: Frame) -> list[tuple[int, float]]:
     picture = Picture(frame.width, frame.height, Fraction(25), frame.color)
     points = []
     for crf in QUALITIES["AVIF"]:
-        data = [unit.data for unit in encode_av1([frame.planes], picture, Av1Settings(crf, AVIF_PRESET))]
+        data = [
+            unit.data
+            for unit in encode_av1([frame.planes], picture, Av1Settings(crf, AVIF_PRESET, plain=True))
+        ]
         (planes,) = decode_av1(data)
         points.append((sum(map(len, data)), compare(frame, planes).psnr_yuv))
     return points

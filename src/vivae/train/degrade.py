@@ -139,7 +139,7 @@ def coded_by(codec: str) -> float:
 
 def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6) -> Iterator[Planes]:
     """Coded by SVT-AV1 as one group and decoded again."""
-    coded = encode_av1(frames, picture, Av1Settings(crf, preset), threads=1)
+    coded = encode_av1(frames, picture, Av1Settings(crf, preset, plain=True), threads=1)
     return decode_av1((unit.data for unit in coded), threads=1)
 
 
