@@ -1,6 +1,7 @@
 """The layer over a base of full size: vivae shows more than was coded, players show the base, and it has to pay."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_the_layer_is_one_of_the_choices(coarse, monkeypatch):
 
     assert kind(effort) == "upscale"
     assert kind(replace(effort, repair=Sure(model))) == "repair"
+
+
+@pytest.mark.parametrize(("scene", "tried"), [(None, False), ((24, 40), True)])
+def test_only_a_camera_s_own_model_is_asked_where_there_is_no_hope(coarse, monkeypatch, scene, tried):
+    shot, plain = coarse
+    model = SimpleNamespace(config=SimpleNamespace(scene_size=scene))
+    asked = []
+    monkeypatch.setattr(choose, "quality_of", lambda shot, coded, *_, **__: 20.0)
+    monkeypatch.setattr(
+        choose, "with_layer", lambda shot, coded, *_, **__: asked.append(coded) or (coded, 30.0)
+    )
+    smaller = replace(plain.base, shrink=2.0)
+    curve = choose.Curve(plain.bits, 40.0, 5.0)
+    chosen = choose._best_size(shot, plain, [smaller], curve, effort_of(8), model, 1)
+    assert bool(asked) == tried
+    assert chosen == (smaller if tried else plain.base)
 
 
 def test_gains_leave_the_least_error(coarse):

@@ -165,8 +165,8 @@ def _best_size(
         coded = encode_shot(shot, base, None, threads=threads)
         height = curve.height(coded.bits, quality_of(shot, coded, None, threads=threads))
         # Enhancing takes longer than all else here, and most shots are so much better at full size that it need not
-        # be tried.
-        if base.shrink != 1 and height < -HOPELESS * curve.slope:
+        # be tried. A camera's own model may make up for more.
+        if model.config.scene_size is None and height < -HOPELESS * curve.slope:
             continue
         height += with_layer(shot, coded, model, "upscale", threads=threads)[1]
         if height > highest:
