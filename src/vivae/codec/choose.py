@@ -7,7 +7,7 @@ a smaller file and a better picture can be weighed against each other. The plain
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,8 +43,6 @@ SCENE_SHRINKS = ((2.0, 3.0),)
 """And the smaller bases that are tried then, see `Effort.shrinks`."""
 SMALLEST_BASE = 64
 """Lines or columns of a base that is worth coding smaller."""
-JUDGED_FRAMES = 16
-"""Frames, from the middle of a shot, on which an enhanced choice is judged; plain ones are judged on all."""
 HOPELESS = 0.35
 """Log of the bits that a smaller base, merely scaled up, takes over those of full size at equal quality. From here on
 an enhancer is not tried, because it is not expected to make up for so much: a judgement, not a measurement."""
@@ -142,7 +140,7 @@ def curve_of(shot: Shot, plain: Coded, threads: int) -> Curve:
     other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
     beside = replace(plain.base, settings=replace(plain.base.settings, crf=other))
     coded = encode_shot(shot, beside, None, threads=threads)
-    quality, worse = (quality_of(shot, found, None, threads=threads) for found in (plain, coded))
+    quality, worse = (quality_of(shot, found, threads=threads) for found in (plain, coded))
     ratio = math.log(plain.bits / coded.bits)
     slope = float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
     return Curve(plain.bits, quality, slope)
@@ -163,7 +161,7 @@ def _best_size(
         highest += effort.repair.worth(shot, plain, threads)[1]
     for base in bases:
         coded = encode_shot(shot, base, None, threads=threads)
-        height = curve.height(coded.bits, quality_of(shot, coded, None, threads=threads))
+        height = curve.height(coded.bits, quality_of(shot, coded, threads=threads))
         # Enhancing takes longer than all else here, and most shots are so much better at full size that it need not
         # be tried. A camera's own model may make up for more.
         if model.config.scene_size is None and height < -HOPELESS * curve.slope:
@@ -179,7 +177,7 @@ def _best_way(shot: Shot, ways: Sequence[Base], curve: Curve | None, threads: in
     found = [encode_shot(shot, base, None, threads=threads) for base in ways]
     if curve is None:
         return found[0]
-    qualities = [quality_of(shot, coded, None, threads=threads) for coded in found]
+    qualities = [quality_of(shot, coded, threads=threads) for coded in found]
     through = replace(curve, bits=found[0].bits, quality=qualities[0])
     heights = [through.height(coded.bits, quality) for coded, quality in zip(found, qualities, strict=True)]
     heights[0] += WORTH
@@ -203,24 +201,18 @@ def _others(shot: Shot, usual: Av1Settings, setting: Setting, effort: Effort, mo
     return bases
 
 
-def quality_of(shot: Shot, coded: Coded, model: Enhancer | None, *, threads: int) -> float:
-    """Mean PSNR-YUV in dB of what a receiver will see.
-
-    Of an enhanced shot all frames are measured without the enhancer, and its gain is added as found on some of them.
-    """
-    if coded.layer is None or model is None:
-        return float(np.mean(list(_measured(shot, coded, None, threads))))
-    first = max(0, (len(shot) - JUDGED_FRAMES) // 2)
-    last = min(len(shot), first + JUDGED_FRAMES)
-    before = np.array(list(_measured(shot, coded, None, threads)))
-    after = list(_measured(shot, coded, model, threads, first, last))
-    return float(before.mean() + np.mean(after) - before[first:last].mean())
+def quality_of(shot: Shot, coded: Coded, *, threads: int) -> float:
+    """Mean PSNR-YUV in dB of the coded pictures, a smaller base merely scaled up."""
+    return float(np.mean(qualities_of(shot, coded, None, threads=threads)))
 
 
-def _measured(
-    shot: Shot, coded: Coded, model: Enhancer | None, threads: int, first: int = 0, last: int | None = None
-) -> Iterator[float]:
+def qualities_of(
+    shot: Shot, coded: Coded, model: Enhancer | None, *, threads: int, first: int = 0, last: int | None = None
+) -> list[float]:
+    """PSNR-YUV in dB of each picture from `first` up to `last`, as a receiver with the model sees it."""
     last = len(shot) if last is None else last
     pictures = decode_shot(coded, model, threads=threads, first=first, last=last)
-    for clean, seen in zip(shot.part(first, last), pictures, strict=True):
-        yield psnr_yuv(*(psnr(*pair) for pair in zip(clean, seen, strict=True)))
+    return [
+        psnr_yuv(*(psnr(*pair) for pair in zip(clean, seen, strict=True)))
+        for clean, seen in zip(shot.part(first, last), pictures, strict=True)
+    ]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vivae.codec.choose import quality_of
+import numpy as np
+
+from vivae.codec.choose import qualities_of
 from vivae.codec.layer import whole_layer
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot
@@ -18,6 +20,8 @@ TEXTURE_FROM = 36.0
 """CRF below which so little is lost that texture takes as much as it gives."""
 LARGEST_LOSS = 0.2
 """dB of PSNR-YUV that texture may take from a shot; where it takes more, it is not like what was there."""
+JUDGED_FRAMES = 16
+"""Frames, from the middle of a shot, on which an enhancer is judged; what players show is judged on all."""
 
 
 def textured(shot: Shot, coded: Coded, model: Enhancer) -> Coded:
@@ -42,10 +46,10 @@ class Texture:
 
     def given(self, shot: Shot, coded: Coded, usual: Enhancer, threads: int) -> Coded:
         """`textured`, or the shot as it is. usual: the model that enhances it as it is, if its base is smaller."""
-        before = after = quality_of(shot, coded, usual, threads=threads)
+        before = after = _seen(shot, coded, usual, threads)
         seen = textured(shot, coded, self.model)
         if seen is not coded:
-            after = quality_of(shot, seen, self.model, threads=threads)
+            after = _seen(shot, seen, self.model, threads)
             if after < before - LARGEST_LOSS:
                 seen, after = coded, before
         self.frames += len(shot)
@@ -57,3 +61,14 @@ class Texture:
         """PSNR-YUV in dB of the whole file without texture, and with it."""
         count = max(1, self.frames)
         return self.sums[0] / count, self.sums[1] / count
+
+
+def _seen(shot: Shot, coded: Coded, model: Enhancer, threads: int) -> float:
+    """Mean PSNR-YUV in dB of what a receiver will see: of all frames without the enhancer, and its gain on some."""
+    plain = np.array(qualities_of(shot, coded, None, threads=threads))
+    if coded.layer is None:
+        return float(plain.mean())
+    first = max(0, (len(shot) - JUDGED_FRAMES) // 2)
+    last = min(len(shot), first + JUDGED_FRAMES)
+    enhanced = qualities_of(shot, coded, model, threads=threads, first=first, last=last)
+    return float(plain.mean() + np.mean(enhanced) - plain[first:last].mean())
