@@ -121,3 +121,17 @@ def browser():
         found = driver.chromium.launch(executable_path=path, args=options)
         yield found
         found.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Where a visit failed, what the page knew and showed then: such failures are rare and hard to repeat."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("visitor")
+    if report.failed and page is not None:
+        told = "() => JSON.stringify([vivaeBench.room, vivaeBench.shown, document.body.innerText], null, 1)"
+        try:
+            report.sections.append(("the page", page.wait_for_function(told, timeout=10_000).json_value()))
+        except Exception as error:
+            report.sections.append(("the page", f"does not answer: {error}"))
+    return report

@@ -2,7 +2,7 @@
    Parts are mounted by Gradio's HTML components; each is drawn by a function of (element, bench). */
 const vivaeBench = {
   room: { clips: [], jobs: [], left: null }, parts: new Map(), chosen: null, shown: null, seen: { time: 0, frame: 0, points: [] },
-  tab: "compress", tool: "point", picks: { style: "wave", second: "", normal: [] }, sending: [], alarm: "",
+  tab: "compress", tool: "point", picks: { style: "wave", second: "", normal: [] }, sending: [], alarm: "", asks: 0, heard: 0,
 
   mount(name, element) {
     const root = element.querySelector(".vv-part") || element, draw = BENCH[name](root, this);
@@ -11,15 +11,20 @@ const vivaeBench = {
     if (!this.timer) this.poll();
   },
   draw() {
-    for (const part of this.parts.values()) if (part.root.isConnected) part.draw(); else this.parts.delete(part.root);
+    /* A part that Gradio has taken out for a moment is kept: it may come back. */
+    for (const part of this.parts.values()) if (part.root.isConnected) part.draw();
   },
 
   async poll() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.poll(), 15000);
+    const turn = ++this.asks;
     try {
       const answer = await fetch("/v/room", { cache: "no-store" });
       const told = await answer.json();
+      /* Answers may overtake each other: what was asked later is known better. */
+      if (turn < this.heard) return;
+      this.heard = turn;
       if (answer.ok) { this.room = told; this.lost = ""; } else this.lost = told.error;
     } catch { this.lost = "The server does not answer. Is vivae serve still running?"; }
     if (!this.room.clips.some(clip => clip.key === this.chosen)) {

@@ -35,9 +35,10 @@ BENCH.queue = (root, bench) => {
       watch.hidden = job.state !== "done";
       pause.hidden = job.state !== "running"; resume.hidden = job.state !== "paused";
       cancel.hidden = over; remove.hidden = !over;
-      if (job.files && !files.childElementCount) {
+      const loads = job.files ? job.files.length + 1 : 0;
+      if (loads !== files.childElementCount) {
         const load = (href, label, size) => make("a", { href, download: "", class: "vv-small" }, label, ...(size ? [make("span", {}, bytesOf(size))] : []));
-        files.append(...job.files.map((file, index) => load(`${at}/files/${index}`, file.name, file.size)), load(at + "/all", "Everything (.zip)"));
+        files.replaceChildren(...(loads ? [...job.files.map((file, index) => load(`${at}/files/${index}`, file.name, file.size)), load(at + "/all", "Everything (.zip)")] : []));
       }
     } };
   };
