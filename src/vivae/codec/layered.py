@@ -43,9 +43,18 @@ LONGEST_SHOT = 240
 """Frames from one key frame to the next at most, so that players can seek."""
 
 
+COARSEST_CRF, FINEST_CRF = 67, 17
+"""SVT-AV1's CRF at quality 0 and at quality 100."""
+
+
 def crf_of(units: int) -> float:
-    """SVT-AV1's CRF, in quarters, for a quality in the units of a file: 63 at 0, 13 at 100."""
-    return round(4 * (63 - 50 * units / QUALITY_UNITS)) / 4
+    """SVT-AV1's CRF, in quarters, for a quality in the units of a file."""
+    return round(4 * (COARSEST_CRF - (COARSEST_CRF - FINEST_CRF) * units / QUALITY_UNITS)) / 4
+
+
+def quality_at(crf: float) -> float:
+    """The quality, 0 to 100, whose shots are coded at an SVT-AV1 CRF unless bits are shared out among them."""
+    return 100 * (COARSEST_CRF - crf) / (COARSEST_CRF - FINEST_CRF)
 
 
 Prepare = Callable[[Iterable[Frame]], Iterator[Frame]]

@@ -13,6 +13,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+from vivae.codec.layered import quality_at
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.charts import draw_curves
@@ -163,7 +164,7 @@ def _curves(
 
         def ours(setting: float) -> Record:
             path = room / "ours.mp4"
-            made = measured_layered(source, clip, path, quality=2 * (63 - setting), speed=speed, model=model)
+            made = measured_layered(source, clip, path, quality=quality_at(setting), speed=speed, model=model)
             with open_video(path.with_suffix(".y4m")) as reader:
                 return point(clip, setting, made.trial.path, list(reader), "")
 

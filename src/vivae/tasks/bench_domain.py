@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import vivae
+from vivae.codec.layered import quality_at
 from vivae.measure.bdrate import bjontegaard
 from vivae.measure.bench import Record
 from vivae.measure.clip import Clip, load_clip
@@ -66,7 +67,7 @@ def domain(
         progress(f"{camera.name} at CRF {crf}", number / len(LADDER))
         trial = encode(PEERS[PEER], clip, crf, room / "anchor.mp4", threads=threads)
         anchor.append(measured(trial, clip, threads=threads))
-        ours.append(measured_layered(source, clip, room / "ours.mp4", quality=2 * (63 - crf), model=model))
+        ours.append(measured_layered(source, clip, room / "ours.mp4", quality=quality_at(crf), model=model))
     weights = model.stat().st_size
     rates = {
         "rate_percent": _rate(anchor, ours, 0),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vivae
+from vivae.codec.layered import quality_at
 from vivae.measure.bdrate import bjontegaard
 from vivae.measure.bench import BenchClip, Record, markdown_table
 from vivae.measure.clip import Clip
@@ -57,7 +58,7 @@ def grain(wanted: BenchClip, frames: int, speed: int, threads: int) -> Record:
             trial = encode(PEERS[PEER], noisy, crf, room / "plain.mp4", threads=threads)
             plain.append((trial.size_bytes, _quality(clip, room / "plain.mp4")))
             made = vivae.compress(
-                source, room / "ours.mp4", quality=2 * (63 - crf), speed=speed, grain=True, force=True
+                source, room / "ours.mp4", quality=quality_at(crf), speed=speed, grain=True, force=True
             )
             ours.append((made["size_bytes"], _quality(clip, room / "ours.mp4")))
             looks.append(_looks(_grain_of(room / "ours.mp4")))

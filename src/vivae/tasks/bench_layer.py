@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import vivae
+from vivae.codec.layered import quality_at
 from vivae.measure.bench import BenchClip, Cell, Record, markdown_table
 from vivae.measure.clip import Clip
 from vivae.measure.peers import PEERS, encode
@@ -44,7 +45,7 @@ def both_ways(wanted: BenchClip, frames: int, speed: int, tune: str, peers: Path
             vivae.compress(
                 source,
                 path,
-                quality=2 * (63 - crf),
+                quality=quality_at(crf),
                 speed=speed,
                 tune=tune,
                 threads=threads,

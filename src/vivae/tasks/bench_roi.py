@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vivae.codec.layered import quality_at
 from vivae.measure.bdrate import bjontegaard
 from vivae.measure.bench import BenchClip, Record, markdown_table
 from vivae.measure.clip import Clip
@@ -47,7 +48,7 @@ def roi(wanted: BenchClip, frames: int, speed: int, model: str | Path, threads: 
                     source,
                     clip,
                     room / "roi.mp4",
-                    quality=2 * (63 - crf),
+                    quality=quality_at(crf),
                     speed=speed,
                     model=model,
                     roi=region,

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vivae.codec.layered import quality_at
 from vivae.measure import bench
 from vivae.measure.bench import Cell, Record
 from vivae.measure.clip import Clip
@@ -36,7 +37,7 @@ def multishot(data: str | os.PathLike[str], model: str | Path, speed: int, threa
             trial = encode(PEERS[PEER], clip, crf, room / "all.mp4", threads=threads)
             anchor = _shots(clip, room / "all.mp4")
             made = measured_layered(
-                source, clip, room / "ours.mp4", quality=2 * (63 - crf), speed=speed, model=model
+                source, clip, room / "ours.mp4", quality=quality_at(crf), speed=speed, model=model
             )
             ours = _shots(clip, room / "ours.y4m")
             rows.append(
