@@ -43,7 +43,7 @@ LONGEST_SHOT = 240
 """Frames from one key frame to the next at most, so that players can seek."""
 
 
-COARSEST_CRF, FINEST_CRF = 67, 17
+COARSEST_CRF, FINEST_CRF = 67, 13
 """SVT-AV1's CRF at quality 0 and at quality 100."""
 
 

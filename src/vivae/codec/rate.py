@@ -1,12 +1,14 @@
 """Meeting a size: which quality gives a file of so many bytes.
 
 Size grows exponentially with quality, nearly: the search is a secant on the logarithm of the size, held inside the
-narrowest bracket seen so far. It only calls a function, and knows nothing of video.
+narrowest bracket seen so far, whose ends are drawn in where it bends (Illinois). It only calls a function, and knows
+nothing of video.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from vivae.codec.container import QUALITY_UNITS
@@ -113,12 +115,19 @@ class Search:
     def _distance(self, unit: int) -> float:
         return abs(self._doublings(unit))
 
+    def _stale(self, side: Collection[int]) -> int:
+        """How many measurements of late were on this side, after the first of them."""
+        return max(0, sum(1 for _ in takewhile(side.__contains__, reversed(self.found))) - 1)
+
     def _next(self) -> int:
         below = [unit for unit in self.found if self._doublings(unit) < 0]
         above = [unit for unit in self.found if self._doublings(unit) >= 0]
         if below and above and max(below) < min(above):
             low, high = max(below), min(above)
-            share = -self._doublings(low) / (self._doublings(high) - self._doublings(low))
+            under, over = -self._doublings(low), self._doublings(high)
+            # The Illinois rule: an end that stays while the other one comes nearer and nearer is drawn in.
+            under, over = under / 2 ** self._stale(above), over / 2 ** self._stale(below)
+            share = under / (over + under)
             return max(low, min(max(low + round(share * (high - low)), low + 1), high - 1))
         near = min(self.found, key=self._distance)
         return min(max(near - round(self._doublings(near) / self.slope_at(near)), 0), QUALITY_UNITS)

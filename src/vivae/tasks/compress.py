@@ -55,7 +55,7 @@ def compress(
 
     codec: "layered" writes an AV1 file that every player shows (.mp4, .mkv, .webm) and vivae shows better; "latent",
     the pure VAE codec, a .vva file. Without it the suffix decides.
-    One of: quality, 0 to 100 (50 without any of them; layered: CRF 67 to 17); ratio, the bytes of the raw 8-bit 4:2:0
+    One of: quality, 0 to 100 (50 without any of them; layered: CRF 67 to 13); ratio, the bytes of the raw 8-bit 4:2:0
     frames over those of the file; bitrate, bits of the file for each second; size, its bytes. The last three hold for
     the whole file, sound included, are met within 3 per cent, and take several encodings, for each of which `progress`
     starts anew.

@@ -1,9 +1,10 @@
 """Meeting a perceived quality: the smallest file of the layered codec whose VMAF is what was asked for.
 
-VMAF rises with quality nearly as the logarithm of the size does, so the search for a size serves: a file that is better
-than wanted counts as too large.
+What is missing to 100 halves with nearly equal steps of quality, as sizes double with them, so the search for a size
+serves: a file of half the shortfall counts as twice too large.
 """
 
+import math
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -21,9 +22,12 @@ from vivae.media import Picture, open_video, probe
 
 NEAR = 0.5
 """Points of VMAF by which the target may be missed."""
-DOUBLING = 10.0
-"""Points that count as twice too good."""
 SLOPE = 7.0 / QUALITY_UNITS
+"""Halvings of the shortfall with each unit of quality, before anything is measured."""
+SHORTFALL = 64.0
+"""Points that quality 0 lacks, nearly."""
+LEAST = 0.01
+"""Points that are always missing."""
 TRIES = 7
 SPANS, SPAN_SECONDS = 4, 4
 """What is judged of a longer video."""
@@ -41,10 +45,11 @@ def encode_to_vmaf(job: LayeredJob, wanted: float, part: Path, models: Models) -
     def excess(units: int) -> float:
         found = job.encode(part, units)
         done[units] = found, perceived(job, part, models)
-        return float(2 ** ((done[units][1] - wanted) / DOUBLING))
+        return (100 - wanted) / max(100 - done[units][1], LEAST)
 
-    tolerance = 2 ** (NEAR / DOUBLING) - 1
-    first = round(QUALITY_UNITS * min(max((wanted - 20) / 80, 0.05), 0.9))
+    tolerance = NEAR / (100 - wanted)
+    first = round(math.log2(SHORTFALL / (100 - wanted)) / SLOPE)
+    first = min(max(first, 0), QUALITY_UNITS)
     units = Search(excess, tolerance, SLOPE).run(first, TRIES)
     if units != next(reversed(done)):
         excess(units)
