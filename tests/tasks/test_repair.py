@@ -110,11 +110,11 @@ def test_only_a_camera_s_own_model_is_asked_where_there_is_no_hope(coarse, monke
     monkeypatch.setattr(
         choose, "with_layer", lambda shot, coded, *_, **__: asked.append(coded) or (coded, 30.0)
     )
-    smaller = replace(plain.base, shrink=2.0)
+    other = encode_shot(shot, replace(plain.base, shrink=2.0), None, threads=1)
     curve = choose.Curve(plain.bits, 40.0, 5.0)
-    chosen = choose._best_size(shot, plain, [smaller], curve, effort_of(8), model, 1)
+    chosen = choose._best_size(shot, plain, [other], curve, effort_of(8), model, 1)
     assert bool(asked) == tried
-    assert chosen == (smaller if tried else plain.base)
+    assert chosen == (other.base if tried else plain.base)
 
 
 def test_gains_leave_the_least_error(coarse):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vivae.codec.repair import Repair
-from vivae.codec.shot import Base, Coded, decode_shot, encode_shot, with_layer
+from vivae.codec.shot import Base, Coded, decode_shot, encode_shots, with_layer
 from vivae.codec.spool import Shot
 from vivae.measure.quality import psnr, psnr_yuv
 from vivae.media.av1 import CRF_RANGE, Av1Settings, Depth
@@ -108,9 +108,9 @@ def best_coding(
     curve: Curve | None = None
     if len(shot) > 1 and (bases or len(tools) > 1):
         tried = replace(shot, times=shot.times[:TRIED_FRAMES])
-        plain = encode_shot(tried, base, None, threads=threads)
-        curve = curve_of(tried, plain, threads)
-        base = _best_size(tried, plain, bases, curve, effort, model, threads)
+        plain, beside, *others = encode_shots(tried, [base, _beside(base), *bases], threads=threads)
+        curve = curve_of(tried, plain, beside, threads)
+        base = _best_size(tried, plain, others, curve, effort, model, threads)
     ways = [
         replace(base, settings=replace(base.settings, preset=effort.final, depth=bits, extra=extra))
         for bits, extra in (tools[:1] if curve is None else tools)
@@ -134,14 +134,17 @@ class Curve:
         return quality - self.quality - self.slope * math.log(bits / self.bits)
 
 
-def curve_of(shot: Shot, plain: Coded, threads: int) -> Curve:
-    """From the plain coding and one beside it."""
-    crf = plain.base.settings.crf
+def _beside(base: Base) -> Base:
+    """A coarser base, or a finer one where none is coarser."""
+    crf = base.settings.crf
     other = crf + SLOPE_STEP if crf + SLOPE_STEP <= CRF_RANGE[1] else crf - SLOPE_STEP
-    beside = replace(plain.base, settings=replace(plain.base.settings, crf=other))
-    coded = encode_shot(shot, beside, None, threads=threads)
-    quality, worse = (quality_of(shot, found, threads=threads) for found in (plain, coded))
-    ratio = math.log(plain.bits / coded.bits)
+    return replace(base, settings=replace(base.settings, crf=other))
+
+
+def curve_of(shot: Shot, plain: Coded, beside: Coded, threads: int) -> Curve:
+    """From the plain coding and one beside it."""
+    quality, worse = (quality_of(shot, found, threads=threads) for found in (plain, beside))
+    ratio = math.log(plain.bits / beside.bits)
     slope = float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
     return Curve(plain.bits, quality, slope)
 
@@ -149,18 +152,17 @@ def curve_of(shot: Shot, plain: Coded, threads: int) -> Curve:
 def _best_size(
     shot: Shot,
     plain: Coded,
-    bases: Sequence[Base],
+    others: Sequence[Coded],
     curve: Curve,
     effort: Effort,
     model: Enhancer,
     threads: int,
 ) -> Base:
-    """The base of the plain coding, or the one to be enhanced that comes highest above its curve."""
+    """The base of the plain coding, or that of another one, to be enhanced, which comes highest above its curve."""
     best, highest = plain.base, WORTH
-    if bases and effort.repair is not None:
+    if others and effort.repair is not None:
         highest += effort.repair.worth(shot, plain, threads)[1]
-    for base in bases:
-        coded = encode_shot(shot, base, None, threads=threads)
+    for coded in others:
         height = curve.height(coded.bits, quality_of(shot, coded, threads=threads))
         # Enhancing takes longer than all else here, and most shots are so much better at full size that it need not
         # be tried. A camera's own model may make up for more.
@@ -168,13 +170,13 @@ def _best_size(
             continue
         height += with_layer(shot, coded, model, "upscale", threads=threads)[1]
         if height > highest:
-            best, highest = base, height
+            best, highest = coded.base, height
     return best
 
 
 def _best_way(shot: Shot, ways: Sequence[Base], curve: Curve | None, threads: int) -> Coded:
     """Of bases of one size the coding that comes highest above the curve through the first; none is enhanced yet."""
-    found = [encode_shot(shot, base, None, threads=threads) for base in ways]
+    found = encode_shots(shot, ways, threads=threads)
     if curve is None:
         return found[0]
     qualities = [quality_of(shot, coded, threads=threads) for coded in found]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +22,8 @@ from vivae.vae.enhancing import Step, enhanced
 
 FIT_FRAMES = 8
 """Frames over which the gains of a shot are solved, from its middle."""
+BESIDE_UP_TO = 1_000_000
+"""Pixels of a picture up to which two encoders run at once: of larger ones each takes much memory."""
 FLOOR = 1e-4
 """Of mean squared errors: identical planes are good enough."""
 
@@ -61,12 +65,51 @@ def encode_shot(shot: Shot, base: Base, model: Enhancer | None, *, threads: int)
 
     Without a model the layer adds nothing to the base, which is only scaled up.
     """
-    picture = base.picture(shot.picture)
-    units = tuple(encode_av1(_shrunk(shot, picture), picture, base.settings, threads=threads))
-    if not base.enhanced:
-        return Coded(base, units)
-    coded = Coded(base, units, whole_layer(shot.picture, base.settings.crf, None, "upscale"))
-    return coded if model is None else with_layer(shot, coded, model, "upscale", threads=threads)[0]
+    coded = _encoded(shot, shot.picture, base, threads)
+    if model is None or not base.enhanced:
+        return coded
+    return with_layer(shot, coded, model, "upscale", threads=threads)[0]
+
+
+def encode_shots(shot: Shot, bases: Sequence[Base], *, threads: int) -> list[Coded]:
+    """As `encode_shot` does without a model, with several bases.
+
+    Two at a time where that is possible: one encoder alone leaves threads idle at both ends of a shot.
+    """
+    pixels = shot.picture.width * shot.picture.height
+    if threads < 2 or len(bases) < 2 or pixels > BESIDE_UP_TO:
+        return [_encoded(shot, shot.picture, base, threads) for base in bases]
+    stopped = threading.Event()
+
+    def one(base: Base) -> Coded:
+        return _encoded(_until(stopped, shot), shot.picture, base, threads)
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(one, base) for base in bases]
+        try:
+            for run in as_completed(runs):
+                run.result()
+        except BaseException:
+            # Leaving the pool waits for its threads.
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [run.result() for run in runs]
+
+
+def _encoded(frames: Iterable[Planes], display: Picture, base: Base, threads: int) -> Coded:
+    picture = base.picture(display)
+    units = tuple(encode_av1(_shrunk(frames, picture), picture, base.settings, threads=threads))
+    return Coded(
+        base, units, whole_layer(display, base.settings.crf, None, "upscale") if base.enhanced else None
+    )
+
+
+def _until(stopped: threading.Event, frames: Iterable[Planes]) -> Iterator[Planes]:
+    for frame in frames:
+        if stopped.is_set():
+            raise InterruptedError
+        yield frame
 
 
 def with_layer(shot: Shot, coded: Coded, model: Enhancer, kind: str, *, threads: int) -> tuple[Coded, float]:
