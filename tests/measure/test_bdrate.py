@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vivae.measure.bdrate import bjontegaard
+from vivae.measure.bdrate import bjontegaard, rate_at
 
 CURVE = [(0.02, 29.1), (0.05, 32.4), (0.11, 35.0), (0.21, 37.3), (0.43, 40.2), (0.9, 42.0)]
 
@@ -85,3 +85,11 @@ def test_it_agrees_with_the_bjontegaard_package(factors: list[float], gains: lis
     rate_a, quality_a = zip(*CURVE, strict=True)
     theirs = package.bd_rate(rate_a, quality_a, rates, qualities, method="pchip", min_overlap=0)
     assert ours.rate_percent == pytest.approx(theirs, abs=1e-6)
+
+
+def test_a_rate_is_read_from_the_curve_and_not_beyond_it():
+    curve = [(100.0, 30.0), (200.0, 33.0), (400.0, 36.0), (390.0, 35.0), (420.0, 35.5)]
+    assert rate_at(curve, 33.0) == pytest.approx(200)
+    assert 200 < rate_at(curve, 34.0) < 390
+    assert rate_at(curve, 29.9) is None
+    assert rate_at(curve, 36.1) is None

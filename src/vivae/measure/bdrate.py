@@ -70,6 +70,14 @@ def _useful(points: Iterable[RatePoint]) -> tuple[NDArray[np.float64], NDArray[n
     return np.log(rates), qualities
 
 
+def rate_at(points: Iterable[RatePoint], quality: float) -> float | None:
+    """The rate that a curve takes for a quality; None where it does not reach so far, or begins above it."""
+    log_rates, qualities = _useful(points)
+    if not qualities[0] <= quality <= qualities[-1]:
+        return None
+    return float(np.exp(PchipInterpolator(qualities, log_rates)(quality)))
+
+
 def _mean(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: float) -> float:
     """Of the interpolated y over low <= x <= high."""
     return float(PchipInterpolator(x, y).integrate(low, high) / (high - low))

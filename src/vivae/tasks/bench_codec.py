@@ -89,7 +89,7 @@ def bench_codec(
         jobs.append(("curves", clip.name, take))
     if "multishot" in wanted:
         measure = partial(multishot, data, model, speed, threads)
-        jobs.append(("multishot", "shots", partial(own_records.get, "multishot", None, measure)))
+        jobs.append(("multishot", "shots", partial(own_records.get, "spliced", None, measure)))
     for clip in chosen if "images" in wanted else ():
         records = bench.Records(folder, pictures)
         take = partial(records.get, f"images-{clip.name}", clip.path, partial(_images, clip, frames))
@@ -211,12 +211,11 @@ def tables(result: Record) -> str:
             "bytes",
             "mean VMAF-NEG",
             "worst shot",
-            "vivae bytes",
-            "mean",
-            "worst",
+            "vivae's bytes for this mean",
+            "worst shot",
             "rate",
         ]
-        parts.append(bench.markdown_table(columns, shot_cells(found), (0, 2, 2, 0, 2, 2, 1)))
+        parts.append(bench.markdown_table(columns, shot_cells(found), (0, 2, 2, 0, 2, 1)))
     if result.get("images"):
         rows = {
             name: [found["against"][peer] for peer in ("JPEG", "WebP", "AVIF")]

@@ -12,6 +12,7 @@ import numpy as np
 
 from vivae.codec.layered import quality_at
 from vivae.measure import bench
+from vivae.measure.bdrate import rate_at
 from vivae.measure.bench import Cell, Record
 from vivae.measure.clip import Clip
 from vivae.measure.ffmpeg import vmaf_of
@@ -23,33 +24,33 @@ SIZE = (848, 480)
 FRAMES = 32
 """Of each shot."""
 CRFS = (25, 33, 41, 49, 56, 62)
+COARSER = 66
+"""One more of vivae's, which codes finer at a CRF: its curve is to reach as low as the anchor's."""
 PEER = "SVT-AV1 preset 6"
 
 
 def multishot(data: str | os.PathLike[str], model: str | Path, speed: int, threads: int) -> Record:
-    """At each CRF: bytes, mean VMAF-NEG over the shots and that of the worst shot, of both."""
+    """Of each file of both: bytes, and VMAF-NEG of each shot."""
     clip, names = spliced(data)
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         source = write_lossless(clip, room / "clip.mp4")
-        for crf in CRFS:
+
+        def anchor(crf: int) -> Record:
             trial = encode(PEERS[PEER], clip, crf, room / "all.mp4", threads=threads)
-            anchor = _shots(clip, room / "all.mp4")
+            return {"crf": crf, "size_bytes": trial.size_bytes, "vmaf_neg": _shots(clip, room / "all.mp4")}
+
+        def ours(crf: int) -> Record:
             made = measured_layered(
                 source, clip, room / "ours.mp4", quality=quality_at(crf), speed=speed, model=model
             )
-            ours = _shots(clip, room / "ours.y4m")
-            rows.append(
-                {
-                    "crf": crf,
-                    "size_bytes": trial.size_bytes,
-                    "vmaf_neg": anchor,
-                    "vivae_bytes": made.trial.size_bytes,
-                    "vivae_vmaf_neg": ours,
-                }
-            )
-    return {"shots": names, "rows": rows}
+            return {
+                "crf": crf,
+                "size_bytes": made.trial.size_bytes,
+                "vmaf_neg": _shots(clip, room / "ours.y4m"),
+            }
+
+        return {"shots": names, "anchor": [*map(anchor, CRFS)], "vivae": [*map(ours, (*CRFS, COARSER))]}
 
 
 def spliced(data: str | os.PathLike[str]) -> tuple[Clip, list[str]]:
@@ -81,17 +82,17 @@ def _shots(clip: Clip, path: Path) -> list[float]:
 
 
 def shot_cells(found: Record) -> dict[str, Sequence[Cell]]:
-    """A row for each CRF: what one setting gives, what vivae gives, and the difference in rate where it is as good."""
+    """A row for each CRF: what one setting gives; what vivae takes for the same mean, interpolated between its files,
+    what its worst shot has then, and the difference in rate."""
+    ours = [(row["size_bytes"], float(np.mean(row["vmaf_neg"]))) for row in found["vivae"]]
+    by_mean = sorted((float(np.mean(row["vmaf_neg"])), min(row["vmaf_neg"])) for row in found["vivae"])
+    means, worst = zip(*by_mean, strict=True)
     rows: dict[str, Sequence[Cell]] = {}
-    for row in found["rows"]:
-        anchor, ours = row["vmaf_neg"], row["vivae_vmaf_neg"]
-        rows[str(row["crf"])] = [
-            row["size_bytes"],
-            float(np.mean(anchor)),
-            min(anchor),
-            row["vivae_bytes"],
-            float(np.mean(ours)),
-            min(ours),
-            100 * (row["vivae_bytes"] / row["size_bytes"] - 1),
-        ]
+    for row in found["anchor"]:
+        size, mean = row["size_bytes"], float(np.mean(row["vmaf_neg"]))
+        taken = rate_at(ours, mean)
+        told: list[Cell] = [None] * 3
+        if taken is not None:
+            told = [taken, float(np.interp(mean, means, worst)), 100 * (taken / size - 1)]
+        rows[str(row["crf"])] = [size, mean, min(row["vmaf_neg"]), *told]
     return rows
