@@ -41,7 +41,7 @@ WAYS = {
     "between": "Between two clips",
     "along": "Along the latent space",
 }
-GIVEN_BACK = {"": "As the speed says", "psnr": "What can be known", "perceptual": "Texture"}
+GIVEN_BACK = {"": "As the speed says", "psnr": "Nearer to the source", "perceptual": "Texture, for the eye"}
 KINDS = {".mp4": "MP4", ".mkv": "MKV", ".webm": "WebM", ".vva": "Pure VAE (.vva)"}
 
 
