@@ -13,6 +13,7 @@ from vivae.media import ColorInfo, Frame, open_video, open_writer
 from vivae.media.indexed import encode_indexed
 from vivae.tasks import bench_layer, bench_roi, bench_shots, bench_speed
 from vivae.tasks.bench_codec import OURS, SAME, bench_codec, hull_of
+from vivae.tasks.bench_shots import shot_cells
 from vivae.tasks.rates import rate
 
 
@@ -147,3 +148,20 @@ def test_what_counts_down_is_better_when_it_is_less():
         {"size_bytes": size / 2, "lpips": value} for size, value in ((100, 0.08), (200, 0.04), (400, 0.02))
     ]
     assert rate(curve, half, "lpips")[0] == pytest.approx(-50)
+
+
+def test_shots_are_compared_at_equal_mean_quality():
+    def file(crf, size, *shots):
+        return {"crf": crf, "size_bytes": size, "vmaf_neg": list(shots)}
+
+    anchor = [file(30, 4000, 90, 96), file(40, 2000, 84, 90), file(50, 1000, 70, 80)]
+    ours = [file(30, 3000, 92, 98), file(40, 1500, 88, 92), file(50, 750, 83, 84)]
+    rows = shot_cells({"shots": ["a", "b"], "anchor": anchor, "vivae": ours})
+    size, mean, worst, taken, ours_worst, rate = rows["30"]
+    assert (size, mean, worst) == (4000, 93, 90)
+    # Half way, on the scale of means, between the files of 1500 and of 3000 bytes.
+    assert 1500 < taken < 3000
+    assert 88 < ours_worst < 92
+    assert rate == pytest.approx(100 * (taken / 4000 - 1))
+    assert rows["40"][3] == pytest.approx(1000, rel=0.1)
+    assert rows["50"][3:] == [None] * 3
