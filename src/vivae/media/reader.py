@@ -188,6 +188,11 @@ def _seek_before(container: InputContainer, stream: VideoStream, target: int) ->
 
     In files without an index (MPEG-TS) FFmpeg may land behind it; the first frame decoded tells. Then from further
     back, at last from the beginning."""
+    if stream.codec_context.name == "h264":
+        # What old x264s did wrong (4:4:4, up to build 150) FFmpeg mends where it knows the version, which only the
+        # first packet tells: without it all that follows is noise.
+        with suppress(av.error.InvalidDataError, av.error.EOFError):
+            next(container.decode(stream), None)
     first = stream.start_time or 0
     ten_seconds = int(10 / stream.time_base) if stream.time_base else 0
     for place in (target, target - ten_seconds):
