@@ -2,7 +2,6 @@
 
 import av
 import numpy as np
-
 from tests.media.test_reader import read
 
 
