@@ -38,13 +38,13 @@ def test_where_one_fails_the_others_are_not_finished(street, monkeypatch):
             yield frame
             assert stopped.wait(60)
 
-    def failing(display, base):
+    def failing(base, display):
         if base == BASES[2]:
             raise VivaeError("no")
         return display
 
     monkeypatch.setattr(shots, "_until", slow)
-    monkeypatch.setattr(Base, "picture", lambda base, display: failing(display, base))
+    monkeypatch.setattr(Base, "picture", failing)
     with pytest.raises(VivaeError, match="no"):
         encode_shots(street, [BASES[0], BASES[2]], threads=2)
     assert read in ([], [0])

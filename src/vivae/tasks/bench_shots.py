@@ -84,13 +84,14 @@ def _shots(clip: Clip, path: Path) -> list[float]:
 def shot_cells(found: Record) -> dict[str, Sequence[Cell]]:
     """A row for each CRF: what one setting gives; what vivae takes for the same mean, interpolated between its files,
     what its worst shot has then, and the difference in rate."""
-    ours = [(row["size_bytes"], float(np.mean(row["vmaf_neg"]))) for row in found["vivae"]]
-    by_mean = sorted((float(np.mean(row["vmaf_neg"])), min(row["vmaf_neg"])) for row in found["vivae"])
-    means, worst = zip(*by_mean, strict=True)
+    files = sorted(
+        (float(np.mean(row["vmaf_neg"])), min(row["vmaf_neg"]), row["size_bytes"]) for row in found["vivae"]
+    )
+    means, worst, sizes = zip(*files, strict=True)
     rows: dict[str, Sequence[Cell]] = {}
     for row in found["anchor"]:
         size, mean = row["size_bytes"], float(np.mean(row["vmaf_neg"]))
-        taken = rate_at(ours, mean)
+        taken = rate_at(zip(sizes, means, strict=True), mean)
         told: list[Cell] = [None] * 3
         if taken is not None:
             told = [taken, float(np.interp(mean, means, worst)), 100 * (taken / size - 1)]

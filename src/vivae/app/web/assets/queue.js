@@ -35,10 +35,9 @@ BENCH.queue = (root, bench) => {
       watch.hidden = job.state !== "done";
       pause.hidden = job.state !== "running"; resume.hidden = job.state !== "paused";
       cancel.hidden = over; remove.hidden = !over;
-      const loads = job.files ? job.files.length + 1 : 0;
-      if (loads !== files.childElementCount) {
-        const load = (href, label, size) => make("a", { href, download: "", class: "vv-small" }, label, ...(size ? [make("span", {}, bytesOf(size))] : []));
-        files.replaceChildren(...(loads ? [...job.files.map((file, index) => load(`${at}/files/${index}`, file.name, file.size)), load(at + "/all", "Everything (.zip)")] : []));
+      const loads = job.files ? [...job.files.map((file, index) => [`${at}/files/${index}`, file.name, file.size]), [at + "/all", "Everything (.zip)"]] : [];
+      if (loads.length !== files.childElementCount) {
+        files.replaceChildren(...loads.map(([href, label, size]) => make("a", { href, download: "", class: "vv-small" }, label, ...(size ? [make("span", {}, bytesOf(size))] : []))));
       }
     } };
   };
