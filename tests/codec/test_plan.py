@@ -26,28 +26,33 @@ def shot_of(luma, room):
 
 
 def probes(luma, room, monkeypatch):
-    """Of a shot, and the base sizes that were tried with an enhancer."""
-    tried = []
-    encode = plan.encode_shot
+    """Of a shot, with the base sizes that were encoded and those that were enhanced."""
+    encoded, enhanced = [], []
+    encode, add = plan.encode_shots, plan.with_layer
 
-    def watched(shot, base, model, *, threads):
-        tried.append((base.shrink, model is not None))
-        return encode(shot, base, model, threads=threads)
+    def watched(shot, bases, *, threads):
+        encoded.extend(base.shrink for base in bases)
+        return encode(shot, bases, threads=threads)
 
-    monkeypatch.setattr(plan, "encode_shot", watched)
+    def added(shot, coded, *rest, threads):
+        enhanced.append(coded.base.shrink)
+        return add(shot, coded, *rest, threads=threads)
+
+    monkeypatch.setattr(plan, "encode_shots", watched)
+    monkeypatch.setattr(plan, "with_layer", added)
     found = plan.ShotProbes(
         shot_of(luma, room), 50.0, effort_of(6), load_enhancer("upscale"), plan._ms_ssim, threads=2
     )
-    return found, tried
+    return found, encoded, enhanced
 
 
 def test_fine_detail_is_not_tried_at_half_the_size(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     wide = (rng.random((160, 260)) < 0.5).astype(np.uint8) * 160 + 40
     luma = np.stack([wide[:144, 2 * step : 2 * step + 192] for step in range(8)])
-    found, tried = probes(luma, tmp_path, monkeypatch)
-    assert (2.0, False) in tried
-    assert (2.0, True) not in tried
+    found, encoded, enhanced = probes(luma, tmp_path, monkeypatch)
+    assert encoded == [1.0] * 3 + [2.0] * 2
+    assert enhanced == []
     assert {option.what.shrink for option in found.menu(50.0).options} == {1.0}
 
 
@@ -61,8 +66,9 @@ def test_what_is_soft_is_tried_at_half_the_size(tmp_path, monkeypatch):
             for step in range(8)
         ]
     )
-    found, tried = probes(luma, tmp_path, monkeypatch)
-    assert (2.0, True) in tried
+    found, encoded, enhanced = probes(luma, tmp_path, monkeypatch)
+    assert encoded == [1.0] * 3 + [2.0] * 2
+    assert enhanced == [2.0] * 2
     assert {option.what.shrink for option in found.menu(50.0).options} == {1.0, 2.0}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from vivae.codec.allocate import Menu, Option, cheapest, interpolated
 from vivae.codec.choose import HOPELESS, SHRINK_FROM, SMALLEST_BASE, Effort, Setting
-from vivae.codec.shot import Base, Coded, decode_shot, encode_shot
+from vivae.codec.shot import Base, Coded, decode_shot, encode_shots, with_layer
 from vivae.codec.spool import Shot
 from vivae.errors import UnsupportedError
 from vivae.measure import ffmpeg
@@ -84,22 +84,26 @@ class ShotProbes:
         self._frames = len(shot)
         preset = max(effort.preset, PROBE_PRESET)
 
-        def probe(at: float, shrink: float, network: Enhancer | None) -> Probe:
-            coded = encode_shot(shot, Base(Av1Settings(at, preset), shrink), network, threads=threads)
+        def encoded(steps: Sequence[float], shrink: float) -> list[Coded]:
+            bases = [Base(Av1Settings(at, preset), shrink) for at in _within(crf, steps)]
+            return encode_shots(shot, bases, threads=threads)
+
+        def probe(coded: Coded, network: Enhancer | None) -> Probe:
             if effort.repair is not None:
                 repaired = effort.repair.given(shot, coded, threads)
                 if repaired is not coded:
                     coded, network = repaired, effort.repair.model
-            return at, coded.bits, _judged(shot, coded, network, quality, threads)
+            return coded.base.settings.crf, coded.bits, _judged(shot, coded, network, quality, threads)
 
-        found = {1.0: [probe(at, 1.0, model) for at in _within(crf, FULL_STEPS)]}
+        found = {1.0: [probe(coded, model) for coded in encoded(FULL_STEPS, 1.0)]}
         smallest = min(base_size(shot.picture.width, shot.picture.height, 2.0))
         if effort.shrinks and crf >= SHRINK_FROM and smallest >= SMALLEST_BASE:
-            wanted = _within(crf, HALF_STEPS)
+            halves = encoded(HALF_STEPS, 2.0)
             # As among the choices for one shot: most need not be tried with an enhancer.
-            _, bits, good = probe(wanted[-1], 2.0, None)
+            _, bits, good = probe(halves[-1], None)
             if math.log(bits) - _log_bits(found[1.0], good) < HOPELESS:
-                found[2.0] = [probe(at, 2.0, model) for at in wanted]
+                layered = (with_layer(shot, coded, model, "upscale", threads=threads)[0] for coded in halves)
+                found[2.0] = [probe(coded, model) for coded in layered]
         self._options: list[Option[Setting]] = [
             Option(bits, good, Setting(at, shrink))
             for shrink, probes in found.items()
