@@ -195,11 +195,14 @@ def test_a_larger_model_begins_as_the_smaller_one(make_model):
     torch.testing.assert_close(state.memory[:, : config.memory_channels], kept.memory)
 
 
-def test_a_prior_with_one_group_more_begins_as_the_smaller_one(make_model):
-    small = make_model()
+@pytest.mark.parametrize("change", ["another group", "a wider last group", "no past"])
+def test_a_larger_prior_begins_as_the_smaller_one(make_model, change):
+    still = change == "no past"
+    small = make_model(still=still)
     channels = small.config.latent_channels
     starts = tuple(group.start for group in small.config.prior_groups[1:])
-    large = make_model(seed=1, latent_channels=2 * channels, groups=(*starts, channels))
+    groups = (*starts, channels) if change == "another group" else starts
+    large = make_model(seed=1, latent_channels=2 * channels, groups=groups, still=still)
     large.adopt(small)
     for model in (small, large):
         model.prior.freeze()
@@ -210,12 +213,27 @@ def test_a_prior_with_one_group_more_begins_as_the_smaller_one(make_model):
 
     def expected(model, symbols):
         state = model.initial_state(1, 24, 24)
-        seen = model.expect(state._replace(symbols=symbols), quality)
-        return model.prior.expect(seen, symbols)
+        if not still:
+            state = state._replace(symbols=symbols)
+        return model.prior.expect(model.expect(state, quality), symbols)
 
     wanted, found = expected(small, symbols[:, :channels]), expected(large, symbols)
     assert torch.equal(found.mean[:, :channels], wanted.mean)
     assert torch.equal(found.scale[:, :channels], wanted.scale)
+
+
+def test_the_prior_of_single_pictures_has_no_weights_for_a_past(make_model):
+    model, other = make_model(still=True), make_model()
+    assert model.prior.trunk.in_channels == 1
+    assert sum(p.numel() for p in model.prior.parameters()) < sum(
+        p.numel() for p in other.prior.parameters()
+    )
+    state = model.initial_state(1, 8, 8)
+    seen = model.expect(state, torch.tensor([0.6]))
+    told = state._replace(symbols=state.symbols + 3, context=state.context + 1)
+    assert torch.equal(model.expect(told, torch.tensor([0.6])), seen)
+    model.adopt(other)
+    assert torch.equal(model.prior.trunk.weight, other.prior.trunk.weight[:, -1:])
 
 
 def test_only_smaller_models_are_adopted(make_model):

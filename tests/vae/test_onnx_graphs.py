@@ -19,6 +19,7 @@ SHAPES = {
     "two frames a latent": {"temporal_stride": 2},
     "gray": {"colour": "gray"},
     "conditional": {"condition_channels": 3},
+    "single pictures": {"still": True},
     "one level": {"stride": 4, "widths": (8,), "encoder_depths": (1,), "decoder_depths": (1,)},
 }
 
@@ -59,7 +60,8 @@ def test_a_stream_through_the_graphs_is_that_of_torch(changes):
         shown, memory = decoder(latent=symbols, picture=theirs.picture, memory=theirs.memory, **given)
         torch.testing.assert_close(shown, picture, atol=1e-4, rtol=0)
         ours = model.remember(ours, symbols, context)
-        theirs = theirs._replace(picture=shown, memory=memory, symbols=symbols, context=fresh)
+        if not config.still:
+            theirs = theirs._replace(picture=shown, memory=memory, symbols=symbols, context=fresh)
 
 
 def test_a_graph_says_what_it_is_of(tmp_path):

@@ -201,8 +201,13 @@ class Session:
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._wanted = {part.name for part in self._session.get_inputs()}
 
     def __call__(self, **inputs: Tensor | None) -> tuple[Tensor, ...]:
-        """Outputs in order; inputs that are None are left out."""
-        given = {name: value.contiguous().numpy() for name, value in inputs.items() if value is not None}
+        """Outputs in order; inputs that are None are left out, and those that the model does not look at."""
+        given = {
+            name: value.contiguous().numpy()
+            for name, value in inputs.items()
+            if value is not None and name in self._wanted
+        }
         return tuple(torch.from_numpy(value) for value in self._session.run(None, given))

@@ -119,7 +119,9 @@ class IntegerPrior(nn.Module):
         self.latent_channels, self.groups = latent, config.prior_groups
         self.passes = 2 * len(self.groups)
         self.stride = config.stride
-        self.trunk = IntegerConv2d(2 * latent + width + 1 + config.condition_channels, width, 3)
+        self.remembered = 0 if config.still else 2 * latent + width
+        """Inputs of the trunk that tell of the last step: the first of them."""
+        self.trunk = IntegerConv2d(self.remembered + 1 + config.condition_channels, width, 3)
         self.contexts = nn.ModuleList(IntegerConv2d(width + latent, width, 3) for _ in range(self.passes))
         self.hidden = nn.ModuleList(IntegerConv2d(width, width, 1) for _ in range(self.passes))
         self.heads = nn.ModuleList(
@@ -141,13 +143,19 @@ class IntegerPrior(nn.Module):
     def adopt(self, other: "IntegerPrior") -> None:
         """Begin as a prior of fewer channels; what is new sees what its last group's passes see, and tells nothing.
 
-        Where the groups of `other` are not the first of these, or its width is another, nothing is taken over.
+        Where the groups of `other` are not the first of these (its last one may be narrower), or its width is another,
+        nothing is taken over.
         """
         few, many = other.latent_channels, self.latent_channels
         own, old = self.trunk.weight, other.trunk.weight
-        if other.groups != self.groups[: len(other.groups)] or len(own) != len(old):
+        starts = [group.start for group in other.groups]
+        if starts != [group.start for group in self.groups[: len(starts)]] or len(own) != len(old):
             return
-        parts = [(2 * many, 2 * few, old.shape[1] - 2 * few), (0, 0, few), (many, few, few)]
+        if self.groups[len(starts) - 1].stop < few:
+            return
+        parts = [(self.remembered, other.remembered, old.shape[1] - other.remembered)]
+        if self.remembered and other.remembered:
+            parts += [(2 * many, 2 * few, len(old)), (0, 0, few), (many, few, few)]
         _take(self.trunk, other.trunk, parts)
         for index in range(self.passes):
             like = index if index < other.passes else other.passes - 2 + index % 2
@@ -156,7 +164,7 @@ class IntegerPrior(nn.Module):
             _take(self.contexts[index], seen, [(0, 0, seen.in_channels)])
             self.hidden[index].load_state_dict(other.hidden[like].state_dict())
             if index < other.passes:
-                self.heads[index].load_state_dict(other.heads[index].state_dict())
+                _take_head(self.heads[index], other.heads[index])
 
     def mask(self, index: int, height: int, width: int) -> Tensor:
         """Which of (L, h, w) symbols pass `index` codes; the passes are disjoint and together cover all."""
@@ -174,9 +182,11 @@ class IntegerPrior(nn.Module):
         quality: (B,) in [0, 1], used as a whole number of 1/255. condition: (B, C, H/4, W/4) in [0, 1], whole
         multiples of 1/255.
         """
-        near = symbols.clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
         level = torch.floor(quality * QUALITY_STEPS + 0.5) / UNIT
-        known = [near, near.abs(), context, level[:, None, None, None].expand(-1, 1, *symbols.shape[-2:])]
+        known = [level[:, None, None, None].expand(-1, 1, *symbols.shape[-2:])]
+        if self.remembered:
+            near = symbols.clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+            known = [near, near.abs(), context, *known]
         if condition is not None:
             codes = torch.floor(condition * 255 + 0.5)
             pooled = F.avg_pool2d(codes, self.stride // 4) if self.stride > 4 else codes
@@ -238,6 +248,18 @@ def _take(own: nn.Module, other: IntegerConv2d, parts: list[tuple[int, int, int]
     for to, at, count in parts:
         own.weight[:, to : to + count] = other.weight[:, at : at + count]
     own.bias.copy_(other.bias)
+
+
+def _take_head(own: nn.Module, other: nn.Module) -> None:
+    """Means and scales of the first channels; those of channels that are new begin as zero."""
+    assert isinstance(own, IntegerConv2d)
+    assert isinstance(other, IntegerConv2d)
+    for new, old in ((own.weight, other.weight), (own.bias, other.bias)):
+        assert new is not None
+        assert old is not None
+        new.zero_()
+        for half, values in zip(new.chunk(2), old.chunk(2), strict=True):
+            half[: len(values)] = values
 
 
 def _spread(part: Tensor, whole: slice, like: Tensor) -> Tensor:
