@@ -7,9 +7,10 @@ import cv2
 import pytest
 
 from tests.vae.conftest import SMALL, make_model, randomised
-from vivae.codec.container import QUALITY_UNITS, VvaWriter
+from vivae.codec.container import VvaWriter
 from vivae.codec.encoding import header_of
 from vivae.codec.latent import LatentEncoder
+from vivae.codec.records import QUALITY_UNITS
 from vivae.media import Frame, VideoInfo, open_video
 from vivae.vae.config import VAEConfig
 from vivae.vae.model import VideoVAE
@@ -45,9 +46,8 @@ def clip(bikes) -> tuple[VideoInfo, list[Frame]]:
 def write_file(tmp_path, clip, model):
     """Encode frames to a .vva file; returns its path and what its symbols should cost in bits."""
 
-    def write(frames=None, *, quality=0.6, key_interval=8, vae=model, name="clip.vva"):
-        info, usual = clip
-        frames = frames or usual
+    def write(frames=None, *, quality=0.6, key_interval=8, vae=model, name="clip.vva", info=clip[0]):
+        frames = frames or clip[1]
         header = header_of(info, frames[0], vae, round(quality * QUALITY_UNITS))
         encoder = LatentEncoder(vae, header, key_interval=key_interval)
         path = tmp_path / name

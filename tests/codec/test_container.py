@@ -3,6 +3,7 @@
 import io
 import zlib
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,21 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivae.codec import container
-from vivae.codec.container import (
-    LONGEST,
-    QUALITY_UNITS,
-    RATIO_LIMIT,
-    SIGNATURE,
-    VERSION,
-    Group,
-    Header,
-    Index,
-    Key,
-    Span,
-    VvaReader,
-    VvaWriter,
-)
-from vivae.codec.fields import WIDEST, Cursor, read_record, write_record
+from vivae.codec.container import LONGEST, SIGNATURE, VvaReader, VvaWriter
+from vivae.codec.fields import WIDEST, Cursor, Many, Text, Whole, read_record, write_record
+from vivae.codec.records import QUALITY_UNITS, RATIO_LIMIT, VERSION, Group, Header, Index, Key, Span
 from vivae.errors import FormatError, InputError, UnsupportedError, VivaeError
 
 numbers = st.integers(1, RATIO_LIMIT)
@@ -128,6 +117,52 @@ def test_round_trip(tmp_path_factory, header, parts, side):
         assert [key.first for key in index.keys] == [group.first for group in groups if group.key]
 
 
+PICTURE = replace(HEADER, fps=Fraction(25), time_base=Fraction(1, 25))
+ALONE = Group(1, 0, 0, (Span(1, 1),), bytes(range(200)))
+
+
+def test_a_lone_picture_has_little_around_it(open_bytes):
+    data = file_of(PICTURE, [ALONE])
+    assert len(data) < len(ALONE.payload) + 50
+    reader = open_bytes(data)
+    assert reader.header == replace(PICTURE, model_hash=PICTURE.model_hash[:16])
+    assert list(reader.groups()) == list(reader.groups(reader.index.keys[0])) == [ALONE]
+    assert (reader.index.frames, reader.index.ticks, reader.index.complete) == (1, 1, True)
+    assert list(reader.side()) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "groups", "side"),
+    [
+        (replace(PICTURE, fps=Fraction(30)), [ALONE], b""),
+        (replace(PICTURE, origin=Fraction(1)), [ALONE], b""),
+        (PICTURE, [replace(ALONE, spans=(Span(1, 2),))], b""),
+        (PICTURE, [replace(ALONE, spans=(Span(2, 1),))], b""),
+        (PICTURE, [ALONE, replace(ALONE, first=1, start=1)], b""),
+        (PICTURE, [ALONE], b"sound"),
+        (PICTURE, [], b""),
+    ],
+)
+def test_what_is_more_than_a_picture_is_told_in_full(open_bytes, header, groups, side):
+    reader = open_bytes(file_of(header, groups, side))
+    assert reader.header == header
+    assert list(reader.groups()) == groups
+    assert b"".join(reader.side()) == side
+    assert reader.index.frames == sum(group.frames for group in groups)
+
+
+def test_no_damage_of_a_picture_goes_unnoticed(open_bytes):
+    data = file_of(PICTURE, [ALONE])
+    for bit in range(8 * len(data)):
+        broken = bytearray(data)
+        broken[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(VivaeError):
+            open_bytes(bytes(broken))
+    for length in range(len(data)):
+        with pytest.raises(FormatError):
+            open_bytes(data[:length])
+
+
 def test_reading_starts_at_any_key(open_bytes):
     reader = open_bytes(file_of(HEADER, GROUPS, bytes(100)))
     for key in reader.index.keys:
@@ -207,16 +242,17 @@ def test_random_contents_with_right_checksums(open_bytes):
 def test_claims_beyond_the_file_allocate_nothing():
     for data in (b"\xff\xff\xff\x07" + bytes(8), b"\x05" + b"\x01" * 3):
         with pytest.raises(FormatError):
-            container.Many(Key, 1 << 60).read(Cursor(data, "it"))
+            Many(Key, 1 << 60).read(Cursor(data, "it"))
     with pytest.raises(FormatError):
-        container.Text(100).read(Cursor(b"\x63abc", "it"))
+        Text(100).read(Cursor(b"\x63abc", "it"))
     with pytest.raises(FormatError):
-        container.Whole(0, WIDEST).read(Cursor(b"\xff" * 40, "it"))
+        Whole(0, WIDEST).read(Cursor(b"\xff" * 40, "it"))
 
 
-def test_a_newer_format_is_named(open_bytes):
+@pytest.mark.parametrize("kind", [b"HEAD", b"PICT"])
+def test_a_newer_format_is_named(open_bytes, kind):
     content = bytes([VERSION + 1]) + b"whatever a later version needs"
-    frame = container._FRAME.pack(b"HEAD", len(content), container._checksum(b"HEAD", content))
+    frame = container._FRAME.pack(kind, len(content), container._checksum(kind, content))
     with pytest.raises(UnsupportedError, match="newer"):
         open_bytes(SIGNATURE + frame + content)
 
@@ -241,9 +277,7 @@ def test_missing_files_are_refused(tmp_path):
 
 
 def test_oversized_frames_are_refused(open_bytes):
-    huge = Header(
-        **{name: getattr(HEADER, name) for name in Header.__slots__} | {"width": 16384, "height": 16384}
-    )
+    huge = replace(HEADER, width=16384, height=16384)
     with pytest.raises(UnsupportedError):
         VvaWriter(io.BytesIO(), huge)
     content = write_record(huge)

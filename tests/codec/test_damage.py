@@ -3,6 +3,8 @@
 import logging
 import time
 import tracemalloc
+from dataclasses import replace
+from fractions import Fraction
 from itertools import islice
 
 import numpy as np
@@ -25,6 +27,16 @@ def small_file(write_file, clip):
         Frame(f.y[:32, :32], f.u[:16, :16], f.v[:16, :16], f.time, f.duration, f.color) for f in clip[1][:6]
     ]
     return write_file(frames, key_interval=3, quality=0.9)[0]
+
+
+@pytest.fixture
+def picture_file(write_file, clip):
+    """One of its frames, as an image is."""
+    first = clip[1][0]
+    second = Fraction(1, 25)
+    frame = Frame(first.y[:32, :32], first.u[:16, :16], first.v[:16, :16], Fraction(0), second, first.color)
+    info = replace(clip[0], fps=1 / second, time_base=second)
+    return write_file([frame], quality=0.9, info=info, name="picture.vva")[0]
 
 
 @pytest.fixture
@@ -109,9 +121,10 @@ def test_two_thousand_random_flips_and_cuts(small_file, outcome):
     bounded(work)
 
 
-def test_contents_with_right_checksums(small_file, outcome):
+@pytest.mark.parametrize("kind", ["video", "picture"])
+def test_contents_with_right_checksums(kind, small_file, picture_file, outcome):
     """Damage that checksums do not show reaches the parser, the range decoder and the networks."""
-    chunks = chunks_of(small_file.read_bytes())
+    chunks = chunks_of((small_file if kind == "video" else picture_file).read_bytes())
     rng = np.random.default_rng(2)
     errors = results = 0
 
@@ -132,6 +145,16 @@ def test_contents_with_right_checksums(small_file, outcome):
     bounded(work)
     assert errors > 100
     assert results > 0
+
+
+def test_what_stands_behind_a_picture_is_not_read(picture_file, outcome):
+    data = picture_file.read_bytes()
+    assert [kind for kind, _ in chunks_of(data)] == [b"PICT"]
+    assert describe(picture_file)["bytes"] == {
+        "key_frames": len(data) - len(SIGNATURE),
+        "overhead": len(SIGNATURE),
+    }
+    assert outcome(data) == outcome(data + data[len(SIGNATURE) :]) == 1
 
 
 def test_groups_cannot_claim_more_frames_than_allowed(small_file, outcome):

@@ -14,8 +14,9 @@ import torch
 
 from tests.vae.conftest import SMALL, randomised
 from vivae.codec import latent, symbols
-from vivae.codec.container import QUALITY_UNITS, VvaReader
+from vivae.codec.container import VvaReader
 from vivae.codec.latent import LatentDecoder, decode_frames, model_of, symbols_digest
+from vivae.codec.records import QUALITY_UNITS
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
 from vivae.media import Frame
 from vivae.vae.config import VAEConfig

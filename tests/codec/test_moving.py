@@ -7,9 +7,10 @@ import torch
 
 from tests.codec.test_latent import decoded
 from tests.vae.conftest import SMALL, randomised
-from vivae.codec.container import QUALITY_UNITS, VvaReader
+from vivae.codec.container import VvaReader
 from vivae.codec.encoding import header_of
 from vivae.codec.latent import LatentDecoder, LatentEncoder, decode_frames
+from vivae.codec.records import QUALITY_UNITS
 from vivae.errors import VivaeError
 from vivae.media import Frame
 from vivae.vae.compensation import KEY_FINER, REFRESH, REFRESH_FINER

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.rate import Extent, Search, Target
+from vivae.codec.records import QUALITY_UNITS
 from vivae.errors import InputError
 
 EXTENT = Extent(frames=100, width=64, height=48, seconds=4.0)

@@ -225,9 +225,7 @@ def test_a_larger_prior_begins_as_the_smaller_one(make_model, change):
 def test_the_prior_of_single_pictures_has_no_weights_for_a_past(make_model):
     model, other = make_model(still=True), make_model()
     assert model.prior.trunk.in_channels == 1
-    assert sum(p.numel() for p in model.prior.parameters()) < sum(
-        p.numel() for p in other.prior.parameters()
-    )
+    assert sum(p.numel() for p in model.prior.parameters()) < sum(p.numel() for p in other.prior.parameters())
     state = model.initial_state(1, 8, 8)
     seen = model.expect(state, torch.tensor([0.6]))
     told = state._replace(symbols=state.symbols + 3, context=state.context + 1)

@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from vivae.codec.container import QUALITY_UNITS, Group, VvaReader
+from vivae.codec.container import VvaReader
 from vivae.codec.fields import Cursor, read_record
 from vivae.codec.layer import CRF_UNIT
 from vivae.codec.obu import sequence_header_of
+from vivae.codec.records import QUALITY_UNITS, Group
 from vivae.codec.unlayered import layer_of
 from vivae.errors import FormatError
 from vivae.media.packets import read_packets
@@ -28,7 +29,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             for chunk in reader.chunks():
                 kind = {b"SIDE": "sound_and_more", b"GRUP": "other_frames"}.get(chunk.kind, "overhead")
-                if chunk.kind == b"GRUP" and read_record(Group, Cursor(chunk.content, reader.name)).key:
+                if chunk.kind == b"PICT" or (
+                    chunk.kind == b"GRUP" and read_record(Group, Cursor(chunk.content, reader.name)).key
+                ):
                     kind, keys = "key_frames", keys + 1
                 spent[kind] += chunk.end - chunk.offset
         except FormatError as error:

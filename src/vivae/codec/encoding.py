@@ -11,10 +11,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vivae.codec.container import QUALITY_UNITS, VERSION, Group, Header, VvaWriter
+from vivae.codec.container import VvaWriter
 from vivae.codec.fields import write_record
 from vivae.codec.latent import LatentEncoder
 from vivae.codec.rate import USUAL_SLOPE, Extent, Search, Target
+from vivae.codec.records import QUALITY_UNITS, VERSION, Group, Header
 from vivae.errors import UnsupportedError
 from vivae.media import ColorInfo, Frame, VideoInfo, VideoReader, open_video
 from vivae.media.color import recolor
@@ -96,11 +97,10 @@ class SourceEncoder:
         with open_video(self.src, start=self.start, end=self.end) as reader, part.open("wb") as file:
             header, groups = self._coded(reader, units)
             writer = VvaWriter(file, header)
-            before = writer.size
+            side_bytes = 0
             if self.side is not None:
                 with self.side.open("rb") as side:
-                    writer.side(side)
-            side_bytes = writer.size - before
+                    side_bytes = writer.side(side)
             count, ticks = 0, 0
             for group in groups:
                 writer.group(group)

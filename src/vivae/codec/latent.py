@@ -23,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vivae.codec.container import MAX_GROUP, QUALITY_UNITS, Group, Header, Span, VvaReader
+from vivae.codec.container import VvaReader
 from vivae.codec.entropy import SymbolReader, SymbolWriter
+from vivae.codec.records import MAX_GROUP, QUALITY_UNITS, Group, Header, Span
 from vivae.codec.refining import Sought, refined
 from vivae.codec.symbols import Preface, SymbolStream
 from vivae.errors import FormatError, InputError, ModelMismatch, UnsupportedError
@@ -249,7 +250,8 @@ def model_of(reader: VvaReader, model: str | Path | None = None, device: str = "
             f"'{reader.path}' was made with model '{header.model}', which is not here: give its path with --model"
         ) from error
     # A model may have been stored in another form, with other bytes, and be the same all the same.
-    if header.model_hash not in (found.hash, *found.notes.get("formerly", ())):
+    hashes = (found.hash, *found.notes.get("formerly", ()))
+    if not any(known.startswith(header.model_hash) for known in hashes):
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
             f"'{found.config.name}' {found.hash[:12]}: give the right one with --model"

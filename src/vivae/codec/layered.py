@@ -16,13 +16,13 @@ from pathlib import Path
 
 from vivae.codec.ahead import Piece, code_piece, helpers, pieces_of, probe_piece, wanted
 from vivae.codec.choose import Effort, Setting, best_coding, effort_of
-from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
 from vivae.codec.grain import Grain, with_grain
 from vivae.codec.layer import write_layer
 from vivae.codec.obu import configuration_of, with_metadata
 from vivae.codec.plan import ShotProbes, allocated, meter
 from vivae.codec.rate import Extent
+from vivae.codec.records import QUALITY_UNITS
 from vivae.codec.repair import Repair
 from vivae.codec.shot import Coded
 from vivae.codec.spool import Shot, shots_of

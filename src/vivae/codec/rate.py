@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
-from vivae.codec.container import QUALITY_UNITS
+from vivae.codec.records import QUALITY_UNITS
 from vivae.errors import InputError
 
 USUAL_SLOPE = 6.0 / QUALITY_UNITS

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.entropy import VALUE_LIMIT, Coder, Integers, Tables, check_coder, check_prior
 from vivae.codec.motion_field import FieldCoder
+from vivae.codec.records import QUALITY_UNITS
 from vivae.vae.model import VideoVAE
 from vivae.vae.prior import FRACTIONS, SYMBOL_LIMIT
 from vivae.vae.stream import Layout

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Job, SourceEncoder, encode_to
 from vivae.codec.rate import Target
+from vivae.codec.records import QUALITY_UNITS
 from vivae.codec.side import write_side
 from vivae.errors import InputError, UnsupportedError, VivaeError
 from vivae.media import atomic_path, probe, refuse_overwrite

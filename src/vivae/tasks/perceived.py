@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vivae.codec.container import QUALITY_UNITS
 from vivae.codec.encoding import Encoded, recolored
 from vivae.codec.layered import LayeredJob
 from vivae.codec.rate import Search
+from vivae.codec.records import QUALITY_UNITS
 from vivae.codec.unlayered import Models, decode_layered
 from vivae.errors import InputError
 from vivae.measure.ffmpeg import vmaf_of

@@ -49,7 +49,7 @@ class VAEConfig(BaseModel):
     memory_channels: int = Field(48, ge=1, le=512)
     """Channels that the decoder keeps from one step to the next beside its last picture."""
     still: bool = False
-    """A model of single pictures: every frame of a video is coded as if it were the first, by a prior without a past."""
+    """A model of single pictures: each frame of a video is coded as if it were the first, by a prior without a past."""
     motion: bool = False
     """Whether the latent codec moves what the model knows of the last step to where things are in this one."""
     cubic: float = Field(0.75, ge=0, le=1)
