@@ -249,9 +249,7 @@ def model_of(reader: VvaReader, model: str | Path | None = None, device: str = "
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}', which is not here: give its path with --model"
         ) from error
-    # A model may have been stored in another form, with other bytes, and be the same all the same.
-    hashes = (found.hash, *found.notes.get("formerly", ()))
-    if not any(known.startswith(header.model_hash) for known in hashes):
+    if not found.hash.startswith(header.model_hash):
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
             f"'{found.config.name}' {found.hash[:12]}: give the right one with --model"
