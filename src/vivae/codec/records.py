@@ -14,8 +14,6 @@ MAX_GROUP = 1024
 MAX_KEYS = 1 << 24
 RATIO_LIMIT = (1 << 31) - 1
 """Of numerators and denominators, as in other containers."""
-RANGES = ("limited", "full")
-MATRICES = ("bt601", "bt709", "bt2020", "fcc", "smpte240m")
 QUALITY_UNITS = 255 * 41
 """Quality 1 in the units of a file. The prior sees a whole number of 1/255: with an odd multiple of it, no quality
 lies half way between two, where machines could round differently."""
@@ -25,31 +23,40 @@ STILL_TIME = Fraction(1, 25)
 HASH_BYTES = 8
 """Of a model's hash, in a file of one picture: as in the layered codec's records."""
 
+Version = Annotated[int, Whole(VERSION, VERSION)]
+Side = Annotated[int, Whole(1, MAX_SIDE)]
+Positive = Annotated[Fraction, Ratio(1, RATIO_LIMIT)]
+Range = Annotated[str, Choice(("limited", "full"))]
+Matrix = Annotated[str, Choice(("bt601", "bt709", "bt2020", "fcc", "smpte240m"))]
+CodePoint = Annotated[int, Whole(0, 255)]
+"""Of ITU-T H.273."""
+Name = Annotated[str, Text(64)]
+Quality = Annotated[int, Whole(0, QUALITY_UNITS)]
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What holds for the whole file."""
 
-    version: Annotated[int, Whole(VERSION, VERSION)]
-    width: Annotated[int, Whole(1, MAX_SIDE)]
-    height: Annotated[int, Whole(1, MAX_SIDE)]
-    fps: Annotated[Fraction, Ratio(1, RATIO_LIMIT)]
+    version: Version
+    width: Side
+    height: Side
+    fps: Positive
     """Average; the exact times are in the groups."""
-    time_base: Annotated[Fraction, Ratio(1, RATIO_LIMIT)]
+    time_base: Positive
     """Seconds of one tick."""
     origin: Annotated[Fraction, Ratio(0, WIDEST)]
     """Seconds at which the first frame is shown; ticks count from there."""
-    sar: Annotated[Fraction, Ratio(1, RATIO_LIMIT)]
+    sar: Positive
     """Sample aspect ratio."""
-    color_range: Annotated[str, Choice(RANGES)]
-    color_matrix: Annotated[str, Choice(MATRICES)]
-    color_primaries: Annotated[int, Whole(0, 255)]
-    """Of ITU-T H.273, as the transfer."""
-    color_transfer: Annotated[int, Whole(0, 255)]
-    model: Annotated[str, Text(64)]
+    color_range: Range
+    color_matrix: Matrix
+    color_primaries: CodePoint
+    color_transfer: CodePoint
+    model: Name
     model_hash: Annotated[str, Digest()]
     """SHA-256 of the weights file, and with it of the frequency tables, which are part of it."""
-    quality: Annotated[int, Whole(0, QUALITY_UNITS)]
+    quality: Quality
 
     @property
     def color(self) -> ColorInfo:
@@ -94,17 +101,17 @@ class Still:
     In a picture of 256x256 pixels, what else stands around 1,000 bytes of symbols would be a tenth of them.
     """
 
-    version: Annotated[int, Whole(VERSION, VERSION)]
-    width: Annotated[int, Whole(1, MAX_SIDE)]
-    height: Annotated[int, Whole(1, MAX_SIDE)]
-    sar: Annotated[Fraction, Ratio(1, RATIO_LIMIT)]
-    color_range: Annotated[str, Choice(RANGES)]
-    color_matrix: Annotated[str, Choice(MATRICES)]
-    color_primaries: Annotated[int, Whole(0, 255)]
-    color_transfer: Annotated[int, Whole(0, 255)]
-    model: Annotated[str, Text(64)]
+    version: Version
+    width: Side
+    height: Side
+    sar: Positive
+    color_range: Range
+    color_matrix: Matrix
+    color_primaries: CodePoint
+    color_transfer: CodePoint
+    model: Name
     model_hash: Annotated[str, Prefix(HASH_BYTES)]
-    quality: Annotated[int, Whole(0, QUALITY_UNITS)]
+    quality: Quality
     payload: Annotated[bytes, Rest()]
 
     @classmethod
