@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from vivae.codec.fields import WIDEST, Choice, Digest, Many, Offset, Prefix, Ratio, Rest, Text, Whole
 from vivae.media import ColorInfo
@@ -18,8 +18,8 @@ QUALITY_UNITS = 255 * 41
 """Quality 1 in the units of a file. The prior sees a whole number of 1/255: with an odd multiple of it, no quality
 lies half way between two, where machines could round differently."""
 
-STILL_TIME = Fraction(1, 25)
-"""Seconds that a lone picture is shown, and a tick of its file: what FFmpeg says of images."""
+STILL_TIMES: dict[str, Any] = {"fps": Fraction(25), "time_base": Fraction(1, 25), "origin": Fraction(0)}
+"""What a lone picture's header says of time, one tick of which it is shown: as FFmpeg says of images."""
 HASH_BYTES = 8
 """Of a model's hash, in a file of one picture: as in the layered codec's records."""
 
@@ -94,11 +94,15 @@ class Group:
         return self.start + sum(span.count * span.ticks for span in self.spans)
 
 
+LONE = Group(1, 0, 0, (Span(1, 1),), b"")
+"""The group of a picture, without what it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Still:
     """The whole file of one picture: what of `Header` and `Group` is not the same for each of them.
 
-    In a picture of 256x256 pixels, what else stands around 1,000 bytes of symbols would be a tenth of them.
+    A thumbnail is hundreds of bytes; header, group and index would add more than a hundred.
     """
 
     version: Version
@@ -117,26 +121,25 @@ class Still:
     @classmethod
     def of(cls, header: Header, group: Group) -> Self | None:
         """What a file of this group alone is, or None where that would not say all."""
-        usual = replace(header, fps=1 / STILL_TIME, time_base=STILL_TIME, origin=Fraction(0))
-        if usual != header or replace(group, payload=b"") != LONE:
+        if replace(header, **STILL_TIMES) != header or replace(group, payload=LONE.payload) != LONE:
             return None
-        told = {part.name: getattr(header, part.name) for part in fields(cls) if part.name != "payload"}
+        told = {name: getattr(header, name) for name in cls._in_header()}
         told["model_hash"] = header.model_hash[: 2 * HASH_BYTES]
         return cls(**told, payload=group.payload)
 
     @property
     def header(self) -> Header:
         """With the beginning of the model's hash for all of it."""
-        told = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "payload"}
-        return Header(**told, fps=1 / STILL_TIME, time_base=STILL_TIME, origin=Fraction(0))
+        return Header(**{name: getattr(self, name) for name in self._in_header()}, **STILL_TIMES)
 
     @property
     def group(self) -> Group:
         return replace(LONE, payload=self.payload)
 
-
-LONE = Group(1, 0, 0, (Span(1, 1),), b"")
-"""The group of a picture, without what it holds."""
+    @classmethod
+    def _in_header(cls) -> list[str]:
+        """The fields that a header has, too."""
+        return [part.name for part in fields(cls) if part.name != "payload"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,11 @@ class IntegerPrior(nn.Module):
         """
         few, many = other.latent_channels, self.latent_channels
         own, old = self.trunk.weight, other.trunk.weight
-        starts = [group.start for group in other.groups]
-        if starts != [group.start for group in self.groups[: len(starts)]] or len(own) != len(old):
+        *whole, last = other.groups
+        mine = self.groups[: len(other.groups)]
+        if mine[:-1] != tuple(whole) or mine[-1].start != last.start or mine[-1].stop < few:
             return
-        if self.groups[len(starts) - 1].stop < few:
+        if len(own) != len(old):
             return
         parts = [(self.remembered, other.remembered, old.shape[1] - other.remembered)]
         if self.remembered and other.remembered:
