@@ -100,6 +100,15 @@ def test_beginning_with_another_keeps_what_both_are_told(enhancer):
     assert same(list(enhanced(other.eval(), given)), list(enhanced(enhancer, given)))
 
 
+def test_beginning_deeper_changes_nothing_at_first(enhancer):
+    few = enhancer.config.depths
+    deeper = Enhancer(enhancer.config.model_copy(update={"depths": (few[0] + 2, few[1] + 1)}))
+    deeper.adopt(enhancer)
+    assert same(list(enhanced(deeper.eval(), steps(3))), list(enhanced(enhancer, steps(3))))
+    with pytest.raises(ValueError, match="blocks"):
+        Enhancer(enhancer.config).adopt(deeper)
+
+
 def test_both_motions_are_found_as_well_at_once():
     present, last, following = (pack(step.planes) for step in steps(3, 48, 72))
     one, both = (

@@ -169,7 +169,9 @@ def _train(
     return _finish(trained, run, dataset, windows, folder, told("testing"))
 
 
-APART_OF_ENHANCERS = frozenset({"scene_features", "scene_size", "blends", "attributes", "sharp", "settled"})
+APART_OF_ENHANCERS = frozenset(
+    {"depths", "scene_features", "scene_size", "blends", "attributes", "sharp", "settled"}
+)
 """In what an enhancer may differ from the one whose weights it begins with."""
 Lessons = tuple[Lesson, Callable[[Stage], Batches]]
 M = TypeVar("M", MiddleFrame, FlowSegmenter)
@@ -249,7 +251,12 @@ def _new_enhancer(recipe: EnhancerRecipe, passages: list[Passage]) -> Enhancer:
     if recipe.start_from is not None:
         start = load_enhancer(recipe.start_from)
         _check_same_shape(start.config, config, recipe.start_from, APART_OF_ENHANCERS)
-        model.adopt(start)
+        try:
+            model.adopt(start)
+        except ValueError as error:
+            raise InputError(
+                f"{recipe.start_from} has another shape than the recipe's model: {error}"
+            ) from error
     if config.scene_features:
         background = torch.from_numpy(background_of(passages)).float() / 255
         model.get_buffer("background").copy_(background)

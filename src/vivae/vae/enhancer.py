@@ -141,8 +141,10 @@ class Enhancer(nn.Module):
         return F.pad(part, missing, mode="replicate") if any(missing) else part
 
     def adopt(self, other: "Enhancer") -> None:
-        """Begin with the weights of a model that may lack a scene or blends, or be told other things: what it lacks
-        counts as nothing."""
+        """Begin with the weights of a model that may lack blocks, a scene or blends, or be told other things: what it
+        lacks counts as nothing. Raises ValueError where it has more blocks."""
+        if any(many > few for many, few in zip(other.config.depths, self.config.depths, strict=True)):
+            raise ValueError(f"it has {other.config.depths} blocks, and the model only {self.config.depths}")
         own, told = self.state_dict(), self.config.attributes
         for name, value in other.state_dict().items():
             own[name].zero_()
