@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from vivae.errors import FormatError, InputError
 from vivae.media.color import planes_of, rounded_planes, to_yuv420
 from vivae.media.frames import Frame, as_seconds
+from vivae.media.jpeg import is_cut_off
 from vivae.media.orientation import Orientation
 from vivae.media.probe import VideoInfo, check_size, frame_color, has_alpha, probe_source
 from vivae.media.source import Source, find_source, open_container, reading, video_stream
@@ -141,7 +142,9 @@ class VideoReader:
             if time + 1 / self.info.fps <= self.start:
                 continue  # not worth decoding
             with open_container(path) as container, reading(path):
-                frame = next(container.decode(video_stream(container, path)), None)
+                stream = video_stream(container, path)
+                _warn_of_missing_end(path, stream)
+                frame = next(container.decode(stream), None)
             if frame is None:
                 raise FormatError(f"'{path}' holds no picture that can be decoded: replace or remove it")
             size = Orientation.of(frame).size(frame.width, frame.height)
@@ -157,6 +160,8 @@ class VideoReader:
         damaged = False
         with open_container(path) as container, reading(path):
             stream = video_stream(container, path)
+            if self.info.is_image:
+                _warn_of_missing_end(path, stream)
             stream.thread_type = "AUTO"
             stream.thread_count = self._threads
             base, stamps = self.info.time_base, _Stamps()
@@ -181,6 +186,12 @@ class VideoReader:
                     stamp = stamps.best(frame.pts, frame.dts)
                     time = None if stamp is None else stamp * base - self.info.origin
                     yield frame, time, frame.duration * base if frame.duration else None
+
+
+def _warn_of_missing_end(path: Path, stream: VideoStream) -> None:
+    """Of an image: most kinds cannot be decoded without their end."""
+    if stream.codec_context.name == "mjpeg" and is_cut_off(path.read_bytes()):
+        logger.warning("'%s' is cut off: what is missing of the picture is filled in", path)
 
 
 def _seek_before(container: InputContainer, stream: VideoStream, target: int) -> None:
