@@ -1,6 +1,7 @@
 """Weights on disk: what is loaded runs as what was saved, and nothing else is accepted."""
 
 import hashlib
+import zlib
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from vivae.errors import FormatError, InputError
-from vivae.vae.zoo import list_models, load_any, load_model, notes_of, resolve, serialise
+from vivae.vae.zoo import is_named, list_models, load_any, load_model, notes_of, resolve, serialise
 
 
 def test_saved_models_come_back(make_model, tmp_path):
@@ -79,6 +80,43 @@ def test_a_damaged_prior_is_refused(make_model, tmp_path):
         path.write_bytes(save(tensors | {"prior.trunk.exponent": wrong}, metadata=told))
         with pytest.raises(FormatError, match="disagree"):
             load_model(path)
+
+
+def test_damaged_tables_are_refused(make_model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialise(make_model()))
+    with safe_open(path, "pt") as file:
+        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    raw = zlib.decompress(tensors["tables"].numpy().tobytes())
+    for wrong in (
+        b"nothing",
+        zlib.compress(raw[:-4]),
+        zlib.compress(raw + bytes(4)),
+        zlib.compress(raw)[:-9],
+    ):
+        spoiled = torch.frombuffer(bytearray(wrong), dtype=torch.uint8)
+        path.write_bytes(save(tensors | {"tables": spoiled}, metadata=told))
+        with pytest.raises(FormatError, match="tables"):
+            load_model(path)
+
+
+def test_tables_as_they_were_stored_first_are_read_still(make_model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialise(make_model()))
+    model = load_model(path)
+    with safe_open(path, "pt") as file:
+        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    path.write_bytes(save(tensors | {"tables": model.tables}, metadata=told))
+    assert torch.equal(load_model(path).tables, model.tables)
+
+
+def test_a_model_is_known_by_the_hashes_it_went_by(make_model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialise(make_model(), {"formerly": ["ab" * 32]}))
+    model = load_model(path)
+    assert is_named(model, model.hash)
+    assert is_named(model, "ab" * 16)
+    assert not is_named(model, "ba" * 16)
 
 
 def test_all_shipped_weights_together_stay_small():

@@ -31,7 +31,7 @@ from vivae.tasks.familiar import check_familiar
 from vivae.vae.model import VideoVAE
 from vivae.vae.onnx_runtime import Runtime, in_runtime
 from vivae.vae.stream import Layout, StreamDecoder, encode_stream, latent_array
-from vivae.vae.zoo import load_model, notes_of
+from vivae.vae.zoo import is_named, load_model, notes_of
 
 _HEADER_BYTES = 8192
 """Room kept at the front of the file for the header, which is only known at the end; the rest of it stays blank."""
@@ -134,8 +134,9 @@ def decode(
     Raises FormatError for a damaged file, ModelMismatch for another model's, OutputError.
     """
     with _open_latents(src) as (header, latents, times, durations):
-        vae = in_runtime(load_model(model or header.model, device=device), runtime)
-        if vae.hash != header.model_hash:
+        found = load_model(model or header.model, device=device)
+        vae = in_runtime(found, runtime)
+        if not is_named(found, header.model_hash):
             raise ModelMismatch(
                 f"'{src}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
                 f"'{vae.config.name}' {vae.hash[:12]}: give the right one with --model"

@@ -5,12 +5,14 @@ Nothing is unpickled and nothing is fetched: models come inside the package or f
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -111,7 +113,7 @@ def weights_hash(path: Path) -> str:
 
 
 def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
-    """Weights as float16 and integer tables as they are, with the configuration, as safetensors bytes.
+    """Weights as float16 and tables of whole numbers, deflated, with the configuration, as safetensors bytes.
 
     The prior is frozen on the rounded weights, so that what is saved is exactly what will run. Its weights are whole
     numbers of 8 bits where the configuration says so.
@@ -129,6 +131,8 @@ def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in clone.state_dict().items()
     }
+    if isinstance(clone, VideoVAE):
+        tensors["tables"] = _deflated(clone.tables)
     if isinstance(clone, VideoVAE) and clone.config.prior_bytes == 1:
         for key, layer in _priors(clone):
             tensors[key] = (layer.quantised()[0] * torch.exp2(layer.exponent)[:, None, None, None]).to(
@@ -148,7 +152,40 @@ def fill(model: AnyModel, tensors: dict[str, torch.Tensor]) -> None:
                 continue  # said below
             if weight.dtype == torch.int8 and weight.shape == layer.weight.shape:
                 tensors[key] = weight * torch.exp2(-exponent)[:, None, None, None]
+        kept = tensors.get("tables")
+        if kept is not None and kept.dtype == torch.uint8:
+            tensors["tables"] = _inflated(kept, model.tables)
     model.load_state_dict(tensors)
+
+
+def _deflated(tables: torch.Tensor) -> torch.Tensor:
+    """Whole numbers as bytes of a zlib stream of little-endian 32-bit ones: a sixth of the size."""
+    return torch.frombuffer(
+        bytearray(zlib.compress(tables.cpu().numpy().astype("<i4").tobytes(), 9)), dtype=torch.uint8
+    )
+
+
+def _inflated(kept: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The inverse of `_deflated`, in the shape of `like`. Raises RuntimeError where it does not fit."""
+    wanted = 4 * like.numel()
+    stream = zlib.decompressobj()
+    try:
+        # One byte more than wanted: what is longer is found out, and takes no memory.
+        raw = stream.decompress(kept.numpy().tobytes(), wanted + 1)
+    except zlib.error as error:
+        raise RuntimeError(f"the tables of frequencies are damaged: {error}") from error
+    if len(raw) != wanted:
+        raise RuntimeError("the tables of frequencies have another size")
+    return torch.from_numpy(np.frombuffer(raw, "<i4").astype(np.int32)).reshape(like.shape)
+
+
+def is_named(model: VideoVAE, named: str) -> bool:
+    """Whether a file that names its model by this hash, or the beginning of it, means `model`.
+
+    A model that was stored in another form, with other bytes, is the same all the same: its notes say by which hashes
+    it went before.
+    """
+    return any(known.startswith(named) for known in (model.hash, *model.notes.get("formerly", ())))
 
 
 def _priors(model: VideoVAE) -> Iterator[tuple[str, IntegerConv2d]]:
