@@ -199,7 +199,7 @@ def test_a_damaged_manifest_says_so(run, tmp_path):
 
 
 def test_a_file_is_no_place_for_many_results(run, archive, here, tmp_path):
-    for name in ("out.mp4", "gone/out"):
+    for name in ("out.mp4", "out.html", "out.safetensors", "gone/out"):
         with pytest.raises(OutputError, match="folder"):
             run_batch(shout, "compress", [archive], tmp_path / name, {}, here)
 

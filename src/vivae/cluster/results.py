@@ -28,6 +28,7 @@ SUFFIXES: dict[str, str | None] = {
 }
 """The verbs that work on archives, and how their results end. Empty: as the source, where that can be written. None: a
 folder of images, except for an overlay, which is a video."""
+_NO_FOLDERS = FILES | {suffix for suffix in SUFFIXES.values() if suffix}
 VIDEO_RESULTS = (".mp4", ".mkv", ".webm")
 _LEFTOVER = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.part(\..+)?")
 """Names of what `vivae.media.atomic` and the verbs write beside a result until it is whole."""
@@ -59,7 +60,7 @@ def suffix_of(verb: str, chosen: str | None, settings: Mapping[str, Any]) -> Cal
 
 def made_folder(folder: Path) -> Path:
     """The real path of the output folder, made if it is not there. Raises OutputError."""
-    if folder.suffix.lower() in FILES and not folder.is_dir():
+    if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
         raise OutputError(f"'{folder}' looks like a file, and many results need a folder: give one with -o")
     try:
         folder.mkdir(exist_ok=True)
