@@ -30,7 +30,7 @@ from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import yuv_to_rgb
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
-from vivae.tasks.enhance import VIEWS
+from vivae.tasks.enhance import check_preset
 from vivae.tasks.restore import Family, Plan, Restorer, left_by
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import with_noise
@@ -70,11 +70,11 @@ def bench_enhance(
     What an earlier run with the same settings has left there is kept. frames: of each clip at most. parts: of `PARTS`.
     Raises InputError for missing clips or models, UnsupportedError without the `bench` extra.
     """
+    check_preset(preset)
     folder = Path(dst)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads)
-    family = Family(model)
-    views = VIEWS["best" if preset == "best" else "fast"]
+    family = Family(model, best=preset == "best")
     chosen = bench.evaluation_clips(data, clips)
     wanted = [part for part in PARTS if part in set(parts)]
     shared = {"frames": frames, "version": VERSION}
@@ -88,12 +88,12 @@ def bench_enhance(
     jobs: list[tuple[str, str, Callable[[], Record]]] = []
     for clip in chosen:
         if "noise" in wanted:
-            jobs += [("noise", clip.name, partial(_noise, clip, frames, family, views, peers, own["noise"]))]
+            jobs += [("noise", clip.name, partial(_noise, clip, frames, family, peers, own["noise"]))]
         if "coded" in wanted:
-            take = partial(_coded, clip, frames, family, views)
+            take = partial(_coded, clip, frames, family)
             jobs += [("coded", clip.name, partial(own["coded"].get, f"coded-{clip.name}", clip.path, take))]
         if "scale" in wanted:
-            take = partial(_scale, clip, frames, family, views, networks)
+            take = partial(_scale, clip, frames, family, networks)
             jobs += [("scale", clip.name, partial(own["scale"].get, f"scale-{clip.name}", clip.path, take))]
         if "between" in wanted:
             middle = load_middle()
@@ -101,7 +101,7 @@ def bench_enhance(
             take = partial(between, clip, frames, middle)
             jobs += [("between", clip.name, partial(seen.get, f"between-{clip.name}", clip.path, take))]
     if "speed" in wanted:
-        jobs += [("speed", "848x480", partial(_speed, chosen[0], family, views))]
+        jobs += [("speed", "848x480", partial(_speed, chosen[0], family))]
     found: dict[str, Record] = {part: {} for part in wanted}
     for number, (part, name, job) in enumerate(jobs):
         progress(f"{part}: {name}", number / len(jobs))
@@ -136,7 +136,7 @@ def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[
 
 
 def _noise(
-    wanted: BenchClip, frames: int, family: Family, views: int, peers: bench.Records, own: bench.Records
+    wanted: BenchClip, frames: int, family: Family, peers: bench.Records, own: bench.Records
 ) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
@@ -149,7 +149,7 @@ def _noise(
             return [_frame(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
 
         result[str(sigma)] = peers.get(key, wanted.path, lambda: _filters(clip, noisy(), sigma)) | own.get(  # noqa: B023
-            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), family, views)
+            f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), family)
         )
     return result
 
@@ -167,9 +167,9 @@ def _filters(clip: Clip, noisy: Sequence[Frame], sigma: float) -> Record:
     return result
 
 
-def _ours(clip: Clip, noisy: Sequence[Frame], family: Family, views: int) -> Record:
+def _ours(clip: Clip, noisy: Sequence[Frame], family: Family) -> Record:
     level = float(np.median([noise_of(frame) for frame in noisy]))
-    made, seconds = restored(noisy, Plan(noise=level, views=views), family)
+    made, seconds = restored(noisy, Plan(noise=level), family)
     scored = _score(
         clip, [(index, frame.planes) for index, frame in enumerate(made)], seconds, f"measured {level:.1f}"
     )
@@ -194,7 +194,7 @@ def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, comma
     }
 
 
-def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record:
+def _coded(wanted: BenchClip, frames: int, family: Family) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
     for name, (codec, crf) in CODECS.items():
@@ -210,13 +210,13 @@ def _coded(wanted: BenchClip, frames: int, family: Family, views: int) -> Record
             decoded = through_codec(source, picture.width, picture.height, "h264", crf)
         poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
         left = left_by(codec, quantiser)
-        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf, views=views), family)
+        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
 
 
-def _scale(wanted: BenchClip, frames: int, family: Family, views: int, networks: Path) -> Record:
+def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Record:
     result: Record = {}
     clip = wanted.load(frames)
     for times in SCALES:
@@ -229,7 +229,7 @@ def _scale(wanted: BenchClip, frames: int, family: Family, views: int, networks:
         made: dict[str, Iterator[Planes]] = {
             "bicubic": (_bicubic(frame.planes, width, height) for frame in small),
             "Lanczos": (enlarged(frame.planes, width, height) for frame in small),
-            "vivae": (frame.planes for frame in restored(small, Plan(scale=times, views=views), family)[0]),
+            "vivae": (frame.planes for frame in restored(small, Plan(scale=times), family)[0]),
         }
         for name in ("ESPCN", "FSRCNN"):
             path = networks / f"{name}_x{times}.pb"
@@ -251,7 +251,7 @@ def _quality(clean: Sequence[Frame], seen: Sequence[Frame]) -> Record:
     return {"psnr_y": quality.psnr_y, "psnr_yuv": quality.psnr_yuv, "ssim": quality.ssim}
 
 
-def _speed(wanted: BenchClip, family: Family, views: int) -> Record:
+def _speed(wanted: BenchClip, family: Family) -> Record:
     """Frames a second, and CPU seconds a frame, which other work on the machine changes less: medians of three runs."""
     width, height = SPEED_SIZE
     frame = wanted.load(1).frames[0]
@@ -266,9 +266,9 @@ def _speed(wanted: BenchClip, family: Family, views: int) -> Record:
     ]
     result: Record = {}
     plans = {
-        "denoise": Plan(noise=20, views=views),
-        "deblock": Plan(deblock=1.0, views=views),
-        "scale 2 (output)": Plan(scale=2, views=views),
+        "denoise": Plan(noise=20),
+        "deblock": Plan(deblock=1.0),
+        "scale 2 (output)": Plan(scale=2),
     }
     for name, plan in plans.items():
         shown = frames

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -46,8 +46,7 @@ from vivae.vae.zoo import load_middle
 logger = logging.getLogger(__name__)
 
 Preset = Literal["fast", "best"]
-VIEWS: dict[Preset, int] = {"fast": 1, "best": 4}
-"""Looks at each frame, plain and mirrored."""
+PRESETS: tuple[Preset, ...] = get_args(Preset)
 SAMPLES = 12
 """Frames that footage is judged by."""
 PREVIEW_SECONDS = 3
@@ -88,7 +87,8 @@ def enhance(
     over time. deblur: sharpen soft focus. auto: what measuring advises, beside the treatments that are asked for.
     mask: images or a video of an object, the first of them for the first frame, see `vivae.media.masks`; only that is
     made better, with a soft edge, or with invert_mask all but that; where it is scaled, Lanczos enlarges the rest.
-    preset: "fast", or "best", the mean of four looks at each frame, which takes four times as long.
+    preset: "fast", or "best", which takes four times as long: a deeper network and two looks at each frame for what
+    codecs leave, four looks for the rest.
     preview: write three seconds from this time on instead, the source on the left and the result on the right.
     codec, crf: of the written video, as for `vivae.media.open_writer`. start, end: seconds.
     tell: called with a sentence about what will be done and how long it may take, before the work starts.
@@ -101,8 +101,7 @@ def enhance(
         raise InputError(f"the scale must be 1, 2, 3 or 4, not {scale}")
     if rate not in (1, 2, 4):
         raise InputError(f"the rate must be 1, 2 or 4 times the source's, not {rate}")
-    if preset not in VIEWS:
-        raise InputError(f"there is no preset '{preset}': choose fast or best")
+    check_preset(preset)
     if isinstance(denoise, float | int) and not 0 <= denoise <= 100:
         raise InputError(f"noise must lie between 0 and 100 code values, not at {denoise:g}")
     refuse_overwrite(dst, src, *([] if mask is None else [mask]))
@@ -128,8 +127,8 @@ def enhance(
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
     left = left_by(info.codec, _quantiser(src, info))
     plan = _plan(condition, left, denoise, deblock, scale, light, deblur, auto=auto or not asked)
-    plan = replace(plan, rate=rate, views=VIEWS[preset])
-    family = Family(model, device)
+    plan = replace(plan, rate=rate)
+    family = Family(model, device, best=preset == "best")
     models = family.hashes(plan)  # a wrong name is said before the work
     middle = load_middle(device=device) if rate > 1 else None
     total = expected_frames(info, start, end) * rate
@@ -164,7 +163,7 @@ def enhance(
     if resumable:
         models += [] if middle is None else [middle.hash]
         shown = None if mask is None else f"{file_mark(mask)} {invert_mask}"
-        circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {plan} {crf} {shown}"
+        circumstances = f"{__version__} {file_mark(src)} {start} {end} {models} {preset} {plan} {crf} {shown}"
         kept = Kept(folder_for(dst), circumstances)
         settings = Av1Settings(USUAL_CRF if crf is None else crf)
         try:
@@ -191,6 +190,12 @@ def enhance(
                 progress(writer.count, max(writer.count, total))
         count = writer.count
     return {"output": str(dst), "frames": count, "width": width, "height": height} | told
+
+
+def check_preset(preset: str) -> None:
+    """Raises InputError for what is none."""
+    if preset not in PRESETS:
+        raise InputError(f"there is no preset '{preset}': choose {' or '.join(PRESETS)}")
 
 
 def _plan(

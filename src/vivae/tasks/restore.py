@@ -34,6 +34,10 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 AV1 = ("av1", "libdav1d")
 LEFT_ALONE = "vp9"
 """A codec whose own filters leave little, and of which nothing was learned."""
+DEEPER = "deblock-best"
+"""The network of more than twice as many multiplications that the best preset has for what codecs leave."""
+BEST_VIEWS, DEEPER_VIEWS = 4, 2
+"""Looks at each frame of the best preset, plain and mirrored: of a quick network, and of the deeper one."""
 COARSE = 172
 """Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
 than it repairs."""
@@ -57,8 +61,6 @@ class Plan:
     light: bool = False
     rate: int = 1
     """Times as many frames a second: 1, 2 or 4."""
-    views: int = 1
-    """Looks at each frame that are averaged, see `EnhancerRunner`."""
 
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
@@ -127,6 +129,13 @@ def advised(condition: Condition, left: Traces = BLOCKS) -> Plan:
     )
 
 
+class Chosen(NamedTuple):
+    """An enhancer, and how often it looks at each frame, see `EnhancerRunner`."""
+
+    model: Enhancer
+    views: int
+
+
 @dataclass(frozen=True)
 class Family:
     """The enhancers, and which of them does what. Those that know one thing know it best; `enhance` knows all."""
@@ -134,25 +143,31 @@ class Family:
     model: str | Path | None = None
     """One for everything, by name or path, instead of the family."""
     device: str = "cpu"
+    best: bool = False
+    """Whether quality counts more than time: up to 160 kMAC a pixel, in a deeper network or in several looks."""
 
-    def of(self, known: Known) -> Enhancer:
+    def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
-        return load_enhancer(self.model or _specialist(known), device=self.device)
+        name = self.model or _specialist(known, self.best)
+        views = DEEPER_VIEWS if name == DEEPER else BEST_VIEWS if self.best else 1
+        return Chosen(load_enhancer(name, device=self.device), views)
 
     def hashes(self, plan: Plan) -> list[str]:
         """Of the models that a plan needs; and of the one for everything, so that a wrong name is never passed over."""
         needed = [known for _, known in plan.stages()] or ([] if self.model is None else [Known()])
-        return [self.of(known).hash for known in needed]
+        return [self.of(known).model.hash for known in needed]
 
 
-def _specialist(known: Known) -> str:
+def _specialist(known: Known, best: bool) -> str:
     if known.shrink > 1:
         return "superres"
     if known.blur:
         return "enhance"
     if not known.coded:
         return "denoise"
-    return "deblock-av1" if known.crf else "deblock"
+    if known.crf:
+        return "deblock-av1"
+    return DEEPER if best else "deblock"
 
 
 class State(NamedTuple):
@@ -189,7 +204,7 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(family.of(known), times, known, kept[index] if kept else None, plan.views)
+            _Stage(family.of(known), times, known, kept[index] if kept else None)
             for index, (times, known) in enumerate(plan.stages())
         ]
 
@@ -278,8 +293,8 @@ class _Item(NamedTuple):
 
 
 class _Stage:
-    def __init__(self, model: Enhancer, times: int, known: Known, memory: Memory | None, views: int) -> None:
-        self._runner = EnhancerRunner(model, views=views)
+    def __init__(self, chosen: Chosen, times: int, known: Known, memory: Memory | None) -> None:
+        self._runner = EnhancerRunner(chosen.model, views=chosen.views)
         self._runner.memory = memory
         self._times, self._known = times, known
 
