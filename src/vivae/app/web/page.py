@@ -247,7 +247,9 @@ def _enhance() -> Settings:
     )  # fmt: skip
     scale = gr.Radio([("1×", 1), ("2×", 2), ("3×", 3), ("4×", 4)], value=1, label="Wider and higher")
     rate = gr.Radio([("1×", 1), ("2×", 2), ("4×", 4)], value=1, label="Frames a second")
-    preset = gr.Radio([("Fast", "fast"), ("Best, four times slower", "best")], value="fast", label="Effort")
+    preset = gr.Radio(
+        [("Fast", "fast"), ("Best, up to four times slower", "best")], value="fast", label="Effort"
+    )
     return {
         "auto": auto,
         "denoise": denoise,
