@@ -13,6 +13,12 @@ from vivae.errors import FormatError, InputError
 from vivae.vae.zoo import is_named, list_models, load_any, load_model, notes_of, resolve, serialise
 
 
+def opened(path):
+    """What a file of weights says of them, and the tensors."""
+    with safe_open(path, "pt") as file:
+        return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
 def test_saved_models_come_back(make_model, tmp_path):
     model = make_model()
     path = tmp_path / "mine.safetensors"
@@ -74,8 +80,7 @@ def test_truncated_weights_are_refused(make_model, tmp_path):
 def test_a_damaged_prior_is_refused(make_model, tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(serialise(make_model(prior_bytes=1)))
-    with safe_open(path, "pt") as file:
-        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    told, tensors = opened(path)
     for wrong in (torch.tensor(3, dtype=torch.int32), torch.zeros(2, 2, dtype=torch.int32)):
         path.write_bytes(save(tensors | {"prior.trunk.exponent": wrong}, metadata=told))
         with pytest.raises(FormatError, match="disagree"):
@@ -85,8 +90,7 @@ def test_a_damaged_prior_is_refused(make_model, tmp_path):
 def test_damaged_tables_are_refused(make_model, tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(serialise(make_model()))
-    with safe_open(path, "pt") as file:
-        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    told, tensors = opened(path)
     raw = zlib.decompress(tensors["tables"].numpy().tobytes())
     for wrong in (
         b"nothing",
@@ -104,8 +108,7 @@ def test_tables_as_they_were_stored_first_are_read_still(make_model, tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(serialise(make_model()))
     model = load_model(path)
-    with safe_open(path, "pt") as file:
-        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    told, tensors = opened(path)
     path.write_bytes(save(tensors | {"tables": model.tables}, metadata=told))
     assert torch.equal(load_model(path).tables, model.tables)
 
@@ -117,6 +120,7 @@ def test_a_model_is_known_by_the_hashes_it_went_by(make_model, tmp_path):
     assert is_named(model, model.hash)
     assert is_named(model, "ab" * 16)
     assert not is_named(model, "ba" * 16)
+    assert not is_named(model, "")
 
 
 def test_all_shipped_weights_together_stay_small():

@@ -149,7 +149,9 @@ class Family:
     def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
         name = self.model or _specialist(known, self.best)
-        views = DEEPER_VIEWS if name == DEEPER else BEST_VIEWS if self.best else 1
+        views = 1
+        if self.best:
+            views = DEEPER_VIEWS if name == DEEPER else BEST_VIEWS
         return Chosen(load_enhancer(name, device=self.device), views)
 
     def hashes(self, plan: Plan) -> list[str]:

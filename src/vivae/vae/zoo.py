@@ -185,7 +185,8 @@ def is_named(model: VideoVAE, named: str) -> bool:
     A model that was stored in another form, with other bytes, is the same all the same: its notes say by which hashes
     it went before.
     """
-    return any(known.startswith(named) for known in (model.hash, *model.notes.get("formerly", ())))
+    known = (model.hash, *model.notes.get("formerly", ()))
+    return bool(named) and any(whole.startswith(named) for whole in known)
 
 
 def _priors(model: VideoVAE) -> Iterator[tuple[str, IntegerConv2d]]:
