@@ -170,7 +170,7 @@ def _latent_job(
 def _expected(job: Job, target: Target, frames: int) -> str:
     """Size and time, from coding samples of a long source."""
     if not job.long:
-        return f"{frames} frames: it is done soon."
+        return f"{frames} frame{'s' * (frames != 1)}: it is done soon."
     began = time.monotonic()
     units = QUALITY_UNITS // 2 if target.units is None else target.units
     found = job.estimate(units)
