@@ -33,7 +33,7 @@ from vivae.media import Frame
 from vivae.vae.compensation import MotionSearch, finer, luma_of, moved_to
 from vivae.vae.model import VideoVAE
 from vivae.vae.stream import Layout, StreamDecoder, grouped
-from vivae.vae.zoo import is_named, load_model
+from vivae.vae.zoo import check_made_with, load_model
 
 logger = logging.getLogger(__name__)
 
@@ -249,11 +249,7 @@ def model_of(reader: VvaReader, model: str | Path | None = None, device: str = "
         raise ModelMismatch(
             f"'{reader.path}' was made with model '{header.model}', which is not here: give its path with --model"
         ) from error
-    if not is_named(found, header.model_hash):
-        raise ModelMismatch(
-            f"'{reader.path}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
-            f"'{found.config.name}' {found.hash[:12]}: give the right one with --model"
-        )
+    check_made_with(found, reader.path, header.model, header.model_hash)
     return found
 
 

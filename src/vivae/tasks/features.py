@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from vivae.errors import FormatError, InputError, ModelMismatch
+from vivae.errors import FormatError, InputError
 from vivae.media import ColorInfo, Frame, VideoReader, atomic_path, open_video, open_writer
 from vivae.media.source import MAX_SIDE
 from vivae.tasks.common import Progress, expected_frames, kept_channels, no_progress, unit_quality
@@ -31,7 +31,7 @@ from vivae.tasks.familiar import check_familiar
 from vivae.vae.model import VideoVAE
 from vivae.vae.onnx_runtime import Runtime, in_runtime
 from vivae.vae.stream import Layout, StreamDecoder, encode_stream, latent_array
-from vivae.vae.zoo import is_named, load_model, notes_of
+from vivae.vae.zoo import check_made_with, load_model, notes_of
 
 _HEADER_BYTES = 8192
 """Room kept at the front of the file for the header, which is only known at the end; the rest of it stays blank."""
@@ -135,12 +135,8 @@ def decode(
     """
     with _open_latents(src) as (header, latents, times, durations):
         found = load_model(model or header.model, device=device)
+        check_made_with(found, os.fspath(src), header.model, header.model_hash)
         vae = in_runtime(found, runtime)
-        if not is_named(found, header.model_hash):
-            raise ModelMismatch(
-                f"'{src}' was made with model '{header.model}' {header.model_hash[:12]}, not with "
-                f"'{vae.config.name}' {vae.hash[:12]}: give the right one with --model"
-            )
         step = vae.config.temporal_stride
         rows = latents.get_shape()
         layout = Layout(vae.config, header.height, header.width)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from vivae.errors import FormatError, InputError
+from vivae.errors import FormatError, InputError, ModelMismatch
 from vivae.media import ColorInfo
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig
@@ -187,6 +187,15 @@ def is_named(model: VideoVAE, named: str) -> bool:
     """
     known = (model.hash, *model.notes.get("formerly", ()))
     return bool(named) and any(whole.startswith(named) for whole in known)
+
+
+def check_made_with(model: VideoVAE, src: str | Path, name: str, named: str) -> None:
+    """Raises ModelMismatch where `src`, which names its model so and by this hash, was made with another."""
+    if not is_named(model, named):
+        raise ModelMismatch(
+            f"'{src}' was made with model '{name}' {named[:12]}, not with '{model.config.name}' {model.hash[:12]}: "
+            "give the right one with --model"
+        )
 
 
 def _priors(model: VideoVAE) -> Iterator[tuple[str, IntegerConv2d]]:
