@@ -332,6 +332,9 @@ def test_every_speed_has_a_meaning():
     for presets in ([effort.preset for effort in efforts], [effort.final for effort in efforts]):
         assert presets == sorted(presets)
     assert all(effort.final <= speed <= effort.preset for speed, effort in enumerate(efforts))
+    ways = [len(effort.tools) for effort in efforts]
+    assert ways == sorted(ways, reverse=True)
+    assert (ways[0], ways[-1]) == (2, 1)
 
 
 def test_info_tells_how_shots_are_coded(halved, two_shots, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 from vivae.codec.repair import Repair
 from vivae.codec.shot import Base, Coded, decode_shot, encode_shots, with_layer
 from vivae.codec.spool import Shot
-from vivae.measure.quality import psnr, psnr_yuv
+from vivae.measure.quality import picture_psnr
 from vivae.media.av1 import CRF_RANGE, Av1Settings, Depth
 from vivae.media.resample import base_size
 from vivae.vae.enhancer import Enhancer
@@ -23,7 +23,10 @@ from vivae.vae.enhancer import Enhancer
 TOOLS: tuple[tuple[Depth, str], ...] = ((8, ""), (10, "hierarchical-levels=4"))
 """Bit depth and further parameters: which is better depends on the content, by 10 per cent of the bits either way, and
 shows only at the preset at which it stays: four presets quicker, the wrong one won so often that a third of that was
-lost. 10 bits without the rest, or the rest without 10 bits, brought hardly anything beside these two."""
+lost. 10 bits without the rest, or the rest without 10 bits, brought hardly anything beside these two. The second alone
+has two thirds of what both have, in half of the time."""
+BOTH_UP_TO, ONE_UP_TO = 4, 8
+"""Speeds up to which both are tried, and up to which the second is taken; above, 8 bits are quicker."""
 SLOPE_STEP = 4.0
 """CRF from which to which the slope of a shot's curve is taken."""
 SLOPES = (0.5, 9.0)
@@ -59,7 +62,7 @@ class Effort:
     final: int
     """At which the shot is coded in the end, with each of the tools."""
     tools: tuple[tuple[Depth, str], ...]
-    """Bit depth and further parameters, the usual ones first."""
+    """Bit depth and further parameters, the usual ones first; sizes are tried with their depth."""
     shrinks: tuple[tuple[float, float], ...]
     repair: Repair | None = None
     """What gives shots of full size a layer where that pays."""
@@ -76,13 +79,12 @@ def effort_of(speed: int) -> Effort:
         shrinks = ((2.0, 11.0),)
     else:
         shrinks = ()
+    if speed <= BOTH_UP_TO:
+        tools = TOOLS
+    else:
+        tools = TOOLS[1:] if speed <= ONE_UP_TO else TOOLS[:1]
     final = max(0, speed - FINAL_STEP) if speed <= 8 else speed
-    return Effort(
-        max(speed, min(speed + FINAL_STEP, QUICKEST_TRY)),
-        final,
-        TOOLS[: 2 if speed <= 8 else 1],
-        shrinks,
-    )
+    return Effort(max(speed, min(speed + FINAL_STEP, QUICKEST_TRY)), final, tools, shrinks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Setting:
     crf: float
     shrink: float = 1.0
     planned: bool = True
+    slope: float | None = None
+    """Of the shot's own curve there, see `slope_of`, where that is known."""
 
 
 def best_coding(
@@ -101,21 +105,22 @@ def best_coding(
 
     depth: what is settled already, because all shots of a file share it.
     """
-    usual = Av1Settings(setting.crf, effort.preset, depth or 8)
+    tools = [(depth or bits, extra) for bits, extra in effort.tools]
+    usual = Av1Settings(setting.crf, effort.preset, tools[0][0])
     base = Base(usual, setting.shrink)
     bases = _others(shot, usual, setting, effort, model)
-    tools = [(depth or bits, extra) for bits, extra in effort.tools]
-    curve: Curve | None = None
-    if len(shot) > 1 and (bases or len(tools) > 1):
+    slope = setting.slope
+    if len(shot) > 1 and (bases or (slope is None and len(tools) > 1)):
         tried = replace(shot, times=shot.times[:TRIED_FRAMES])
         plain, beside, *others = encode_shots(tried, [base, _beside(base), *bases], threads=threads)
         curve = curve_of(tried, plain, beside, threads)
+        slope = curve.slope
         base = _best_size(tried, plain, others, curve, effort, model, threads)
     ways = [
         replace(base, settings=replace(base.settings, preset=effort.final, depth=bits, extra=extra))
-        for bits, extra in (tools[:1] if curve is None else tools)
+        for bits, extra in (tools[:1] if slope is None else tools)
     ]
-    found = _best_way(shot, ways, curve, threads)
+    found = _best_way(shot, ways, slope, threads)
     if base.enhanced:
         return with_layer(shot, found, model, "upscale", threads=threads)[0]
     return found if effort.repair is None else effort.repair.given(shot, found, threads)
@@ -123,7 +128,7 @@ def best_coding(
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A shot's own, where one coding of it lies: bits, dB of PSNR-YUV without an enhancer, and dB an e-fold of bits."""
+    """A shot's own, where one coding of it lies: bits, dB of PSNR-YUV without an enhancer, and the slope."""
 
     bits: int
     quality: float
@@ -144,9 +149,13 @@ def _beside(base: Base) -> Base:
 def curve_of(shot: Shot, plain: Coded, beside: Coded, threads: int) -> Curve:
     """From the plain coding and one beside it."""
     quality, worse = (quality_of(shot, found, threads=threads) for found in (plain, beside))
-    ratio = math.log(plain.bits / beside.bits)
-    slope = float(np.clip((quality - worse) / ratio, *SLOPES)) if ratio else SLOPES[1]
-    return Curve(plain.bits, quality, slope)
+    return Curve(plain.bits, quality, slope_of(quality - worse, plain.bits, beside.bits))
+
+
+def slope_of(gain: float, more: int, less: int) -> float:
+    """dB for each e-fold of bits: what is gained with more bits over less."""
+    ratio = math.log(more / less)
+    return round(float(np.clip(gain / ratio, *SLOPES)), 3) if ratio else SLOPES[1]
 
 
 def _best_size(
@@ -174,15 +183,15 @@ def _best_size(
     return best
 
 
-def _best_way(shot: Shot, ways: Sequence[Base], curve: Curve | None, threads: int) -> Coded:
-    """Of bases of one size the coding that comes highest above the curve through the first; none is enhanced yet."""
+def _best_way(shot: Shot, ways: Sequence[Base], slope: float | None, threads: int) -> Coded:
+    """Of bases of one size the coding that comes highest above the shot's curve through the first; none is enhanced
+    yet."""
     found = encode_shots(shot, ways, threads=threads)
-    if curve is None:
+    if slope is None or len(found) == 1:
         return found[0]
-    qualities = [quality_of(shot, coded, threads=threads) for coded in found]
-    through = replace(curve, bits=found[0].bits, quality=qualities[0])
-    heights = [through.height(coded.bits, quality) for coded, quality in zip(found, qualities, strict=True)]
-    heights[0] += WORTH
+    usual, *others = (quality_of(shot, coded, threads=threads) for coded in found)
+    curve = Curve(found[0].bits, usual, slope)
+    heights = [WORTH, *(curve.height(c.bits, quality) for c, quality in zip(found[1:], others, strict=True))]
     return found[int(np.argmax(heights))]
 
 
@@ -214,7 +223,4 @@ def qualities_of(
     """PSNR-YUV in dB of each picture from `first` up to `last`, as a receiver with the model sees it."""
     last = len(shot) if last is None else last
     pictures = decode_shot(coded, model, threads=threads, first=first, last=last)
-    return [
-        psnr_yuv(*(psnr(*pair) for pair in zip(clean, seen, strict=True)))
-        for clean, seen in zip(shot.part(first, last), pictures, strict=True)
-    ]
+    return [picture_psnr(clean, seen) for clean, seen in zip(shot.part(first, last), pictures, strict=True)]

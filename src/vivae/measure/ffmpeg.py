@@ -10,10 +10,15 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from vivae.errors import UnsupportedError, VivaeError
 from vivae.measure.clip import Clip
 from vivae.media import ColorInfo, Frame, Picture, open_writer
+
+Variant = Literal["vmaf", "neg"]
+MODELS: dict[Variant, str] = {"vmaf": "vmaf_v0.6.1", "neg": "vmaf_v0.6.1neg"}
+"""Of libvmaf; both are built in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,21 @@ def encode_vvc(clip: Clip, path: Path, qp: float, preset: str, threads: int) -> 
 
 
 def vmaf(reference: Clip, decoded: Sequence[Frame], *, threads: int = 2) -> Vmaf:
-    """VMAF and VMAF-NEG (libvmaf's v0.6.1 models) of decoded frames against a clip."""
-    return vmaf_of(reference.picture, reference.frames, decoded, threads=threads)
+    """VMAF and VMAF-NEG of decoded frames against a clip."""
+    return Vmaf(*vmaf_of(reference.picture, reference.frames, decoded, "vmaf", "neg", threads=threads))
 
 
 def vmaf_of(
-    picture: Picture, reference: Iterable[Frame], decoded: Iterable[Frame], *, threads: int = 2
-) -> Vmaf:
-    """The same of two streams of frames of the picture's size: of their samples, whatever colours they stand for."""
+    picture: Picture,
+    reference: Iterable[Frame],
+    decoded: Iterable[Frame],
+    *variants: Variant,
+    threads: int = 2,
+) -> tuple[float, ...]:
+    """The mean of each variant asked for, of two streams of frames of the picture's size.
+
+    Of their samples, whatever colours they stand for. Each variant takes as long as the other.
+    """
     # What .y4m says without words: nothing is converted on the way, and nothing needs to be warned of.
     picture = replace(picture, color=ColorInfo.guess(picture.height))
     with tempfile.TemporaryDirectory() as folder:
@@ -75,12 +87,12 @@ def vmaf_of(
             _write_y4m((replace(f, color=picture.color) for f in frames), picture, room / name)
             for frames, name in ((decoded, "decoded.y4m"), (reference, "reference.y4m"))
         ]
-        models = "version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=neg"
+        models = "|".join(f"version={MODELS[name]}\\:name={name}" for name in variants)
         graph = f"libvmaf=model='{models}':log_fmt=json:log_path=vmaf.json:n_threads={threads}"
         inputs = [part for path in pair for part in ("-i", path.name)]
         _run([*inputs, "-lavfi", graph, "-f", "null", "-"], folder=room)
         pooled = json.loads((room / "vmaf.json").read_text())["pooled_metrics"]
-    return Vmaf(pooled["vmaf"]["mean"], pooled["neg"]["mean"])
+    return tuple(float(pooled[name]["mean"]) for name in variants)
 
 
 def _write_y4m(frames: Iterable[Frame], picture: Picture, path: Path) -> Path:

@@ -70,6 +70,11 @@ def psnr_yuv(y: float, u: float, v: float) -> float:
     return (6 * y + u + v) / 8
 
 
+def picture_psnr(reference: Planes, other: Planes) -> float:
+    """PSNR-YUV in dB of one picture of 8-bit planes; each plane's is at most `PSNR_CAP`."""
+    return psnr_yuv(*(psnr(*pair) for pair in zip(reference, other, strict=True)))
+
+
 def mean_squared_error(reference: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """In squared code values."""
     # OpenCV sums the squares of 8-bit differences without a copy in a wider type.

@@ -74,10 +74,10 @@ def _shots(clip: Clip, path: Path) -> list[float]:
     """VMAF-NEG of each shot."""
     with open_video(path) as reader:
         seen = list(reader)
-    found = []
+    found: list[float] = []
     for at in range(0, len(clip.frames), FRAMES):
         part = slice(at, at + FRAMES)
-        found.append(vmaf_of(clip.picture, clip.frames[part], seen[part]).neg)
+        found += vmaf_of(clip.picture, clip.frames[part], seen[part], "neg")
     return found
 
 

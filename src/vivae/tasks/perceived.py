@@ -62,7 +62,7 @@ def perceived(job: LayeredJob, part: Path, models: Models) -> float:
     begin = Fraction(job.start or 0)
     length = float(info.duration)
     count = 1 if length <= SPANS * SPAN_SECONDS else SPANS
-    scores = []
+    scores: list[float] = []
     for span in range(count):
         at = None if count == 1 else Fraction(round(length * (span + 0.5) / count - SPAN_SECONDS / 2))
         with open_video(job.src, start=begin + (at or 0), end=job.end) as reader:
@@ -70,6 +70,5 @@ def perceived(job: LayeredJob, part: Path, models: Models) -> float:
             picture = Picture(reader.info.width, reader.info.height, reader.info.fps, reader.info.color)
             shown = islice(decode_layered(part, info, models, start=at), frames)
             clean = recolored(islice(reader, frames), info.color)
-            score = vmaf_of(picture, clean, shown, threads=job.threads)
-            scores.append(score.vmaf)
+            scores += vmaf_of(picture, clean, shown, "vmaf", threads=job.threads)
     return float(np.mean(scores))
