@@ -87,8 +87,12 @@ def test_a_folder_with_a_training_is_not_overwritten_unasked(recipe, footage, tm
     train(recipe, footage, output=tmp_path / "run", device="cpu")
     with pytest.raises(InputError, match="--resume"):
         train(recipe, footage, output=tmp_path / "run", device="cpu")
+    first = Path(tmp_path / "run" / "model.safetensors").stat().st_size
+    recipe.write_text(RECIPE + "weight_bits: 8\n")
     again = train(recipe, footage, output=tmp_path / "run", device="cpu", force=True)
     assert again["steps"] == 6
+    assert Path(tmp_path / "run" / "model.safetensors").stat().st_size < first
+    assert load_model(tmp_path / "run").config.name == "mine"
 
 
 def test_nothing_to_resume_says_so(recipe, footage, tmp_path):

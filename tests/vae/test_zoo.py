@@ -16,7 +16,8 @@ from vivae.vae.zoo import is_named, list_models, load_any, load_model, notes_of,
 def opened(path):
     """What a file of weights says of them, and the tensors."""
     with safe_open(path, "pt") as file:
-        return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        # Copies: the file is written anew, and tensors are views of it.
+        return file.metadata(), {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
 
 
 def check_refused(path, told, tensors, match):
@@ -61,6 +62,39 @@ def test_a_prior_in_single_bytes_is_the_same(make_model, tmp_path):
     one, two = (model.prior.expect(model.expect(state, quality), symbols) for model in saved)
     assert torch.equal(one.mean, two.mean)
     assert torch.equal(one.scale, two.scale)
+
+
+def test_weights_of_eight_bits_are_half_as_large_and_nearly_the_same(make_model, tmp_path):
+    model = make_model()
+    sizes, loaded = [], []
+    for bits in (8, 16):
+        path = tmp_path / f"{bits}.safetensors"
+        path.write_bytes(serialise(model, bits=bits))
+        sizes.append(path.stat().st_size)
+        loaded.append(load_model(path))
+    small, usual = loaded
+    assert serialise(small, bits=8) == (tmp_path / "8.safetensors").read_bytes()
+    filters = 0
+    for key, weight in usual.state_dict().items():
+        if key.startswith("prior.") or key == "tables" or weight.dim() < 2:
+            assert torch.equal(small.state_dict()[key], weight), key
+            continue
+        filters += weight.numel()
+        step = weight.flatten(1).abs().amax(1) / 127
+        assert ((small.state_dict()[key] - weight).flatten(1).abs() <= 0.51 * step[:, None]).all(), key
+    assert sizes[1] - sizes[0] > 0.7 * filters
+
+
+def test_damaged_steps_are_refused(make_model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(serialise(make_model(), bits=8))
+    told, tensors = opened(path)
+    name = next(key for key in tensors if key.endswith(".step"))
+    for wrong in (torch.tensor(3.0), torch.ones(1000), torch.ones(2, 2)):
+        check_refused(path, told, tensors | {name: wrong}, "steps")
+    check_refused(path, told, tensors | {"nothing.step": torch.ones(3)}, "steps")
+    del tensors[name]
+    check_refused(path, told, tensors, "no steps")
 
 
 def test_unknown_names_list_the_known(tmp_path):

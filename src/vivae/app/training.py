@@ -333,7 +333,7 @@ def _finish(
     if isinstance(trained, VideoVAE) and dataset is not None:
         notes["familiar"] = known_footage(trained, dataset.train)
     with atomic_path(path, force=True) as beside:
-        Path(beside).write_bytes(serialise(trained, notes))
+        Path(beside).write_bytes(serialise(trained, notes, bits=recipe.weight_bits))
     told: dict[str, Any] = {
         "model": str(path),
         "steps": run.plan["step"],

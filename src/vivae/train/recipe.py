@@ -96,6 +96,8 @@ class CommonRecipe(Settings):
     """auto: bfloat16 where the processor computes it natively. The prior always runs in float32."""
     start_from: str | None = None
     """Name or path of a model whose weights the training starts from."""
+    weight_bits: Literal[8, 16] = 16
+    """Of each weight in the file: float16, or whole steps for half of the bytes."""
     seed: int = 0
 
     @model_validator(mode="after")

@@ -36,6 +36,9 @@ MIDDLE_FORMAT = "vivae-middle-1"
 STYLE_COLOR = ColorInfo("limited", "bt601")
 """What strokes are painted in: one description, so that a style looks the same on every video."""
 LIMIT_BYTES = 4 << 30
+STEP = ".step"
+"""Ends the name of what weights of 8 bits are to be multiplied by."""
+TINY = 1e-12
 
 
 def _weights_folder() -> Path:
@@ -112,11 +115,12 @@ def weights_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
+def serialise(model: AnyModel, notes: dict[str, Any] | None = None, *, bits: Literal[8, 16] = 16) -> bytes:
     """Weights as float16 and tables of whole numbers, deflated, with the configuration, as safetensors bytes.
 
     The prior is frozen on the rounded weights, so that what is saved is exactly what will run. Its weights are whole
-    numbers of 8 bits where the configuration says so.
+    numbers of 8 bits where the configuration says so. bits: of each weight of the layers that are not the prior's; 8
+    are steps of one size for each channel.
     """
     form, build = _form_of(model)
     clone = build(model.config)
@@ -138,6 +142,8 @@ def serialise(model: AnyModel, notes: dict[str, Any] | None = None) -> bytes:
             tensors[key] = (layer.quantised()[0] * torch.exp2(layer.exponent)[:, None, None, None]).to(
                 torch.int8
             )
+    if bits == 8:
+        tensors = dict(_in_steps(tensors))
     header = {"format": form, "config": model.config.model_dump(mode="json"), "notes": notes or {}}
     # One entry: safetensors writes several in no fixed order, and equal models should have equal bytes.
     return save(tensors, metadata={"vivae": json.dumps(header)})
@@ -155,7 +161,26 @@ def fill(model: AnyModel, tensors: dict[str, torch.Tensor]) -> None:
         kept = tensors.get("tables")
         if kept is not None and kept.dtype == torch.uint8:
             tensors["tables"] = _inflated(kept, model.tables)
+    for name in [key for key in tensors if key.endswith(STEP)]:
+        weight, step = tensors.get(name.removesuffix(STEP)), tensors.pop(name)
+        if weight is None or step.shape != weight.shape[:1]:
+            raise RuntimeError(f"the steps {name} have no weights of their number")
+        tensors[name.removesuffix(STEP)] = weight * step.reshape(-1, *[1] * (weight.dim() - 1))
+    if bare := [key for key, value in tensors.items() if value.dtype == torch.int8]:
+        raise RuntimeError(f"the weights {bare[0]} of 8 bits have no steps")
     model.load_state_dict(tensors)
+
+
+def _in_steps(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Matrices and filters as whole numbers from -127 to 127, beside the size of a step for each of their rows."""
+    for key, value in tensors.items():
+        if value.dtype != torch.float16 or value.dim() < 2 or key.startswith("prior."):
+            yield key, value
+            continue
+        rows = value.float().flatten(1)
+        step = rows.abs().amax(1).clamp_min(TINY) / 127
+        yield key, (rows / step[:, None]).round().to(torch.int8).reshape(value.shape)
+        yield key + STEP, step
 
 
 def _deflated(tables: torch.Tensor) -> torch.Tensor:
