@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import vivae
 import vivae.codec.layered as layered
-from vivae.codec.choose import effort_of
 from vivae.codec.layer import Layer, read_layer, write_layer
 from vivae.codec.layered import packets_of
 from vivae.codec.obu import configuration_of, metadata_of
@@ -325,16 +324,6 @@ def test_odd_sizes_and_single_frames(tmp_path, width, height, count):
     decompress(tmp_path / "a.mp4", tmp_path / "a.y4m")
     info = probe(tmp_path / "a.y4m")
     assert (info.width, info.height) == (width, height)
-
-
-def test_every_speed_has_a_meaning():
-    efforts = [effort_of(speed) for speed in range(11)]
-    for presets in ([effort.preset for effort in efforts], [effort.final for effort in efforts]):
-        assert presets == sorted(presets)
-    assert all(effort.final <= speed <= effort.preset for speed, effort in enumerate(efforts))
-    ways = [len(effort.tools) for effort in efforts]
-    assert ways == sorted(ways, reverse=True)
-    assert (ways[0], ways[-1]) == (2, 1)
 
 
 def test_info_tells_how_shots_are_coded(halved, two_shots, tmp_path):
