@@ -34,10 +34,10 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 AV1 = ("av1", "libdav1d")
 LEFT_ALONE = "vp9"
 """A codec whose own filters leave little, and of which nothing was learned."""
-DEEPER = "deblock-best"
-"""The network of more than twice as many multiplications that the best preset has for what codecs leave."""
+DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
+"""The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
 BEST_VIEWS, DEEPER_VIEWS = 4, 2
-"""Looks at each frame of the best preset, plain and mirrored: of a quick network, and of the deeper one."""
+"""Looks at each frame of the best preset, plain and mirrored: of a quick network, and of a deeper one."""
 COARSE = 172
 """Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
 than it repairs."""
@@ -151,7 +151,7 @@ class Family:
         name = self.model or _specialist(known, self.best)
         views = 1
         if self.best:
-            views = DEEPER_VIEWS if name == DEEPER else BEST_VIEWS
+            views = DEEPER_VIEWS if name in DEEPER.values() else BEST_VIEWS
         return Chosen(load_enhancer(name, device=self.device), views)
 
     def hashes(self, plan: Plan) -> list[str]:
@@ -167,9 +167,8 @@ def _specialist(known: Known, best: bool) -> str:
         return "enhance"
     if not known.coded:
         return "denoise"
-    if known.crf:
-        return "deblock-av1"
-    return DEEPER if best else "deblock"
+    name = "deblock-av1" if known.crf else "deblock"
+    return DEEPER[name] if best else name
 
 
 class State(NamedTuple):
