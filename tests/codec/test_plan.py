@@ -103,7 +103,7 @@ def test_every_option_knows_the_slope_of_its_curve_there(tmp_path, monkeypatch):
 
 def test_of_a_long_shot_the_beginning_is_tried_and_the_whole_is_counted(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
-    luma = np.repeat(rng.integers(0, 256, (1, 64, 64), np.uint8), plan.PROBED_FRAMES + 16, 0)
+    luma = np.repeat(rng.integers(0, 256, (1, 64, 64), np.uint8), plan.TRIED_FRAMES + 16, 0)
     lengths = []
     encode = plan.encode_shots
 
@@ -114,7 +114,7 @@ def test_of_a_long_shot_the_beginning_is_tried_and_the_whole_is_counted(tmp_path
     monkeypatch.setattr(plan, "encode_shots", watched)
     shot = shot_of(luma, tmp_path)
     plan.ShotProbes(shot, 30.0, effort_of(6), load_enhancer("upscale"), plan._ms_ssim, threads=1)
-    assert set(lengths) == {plan.PROBED_FRAMES}
+    assert set(lengths) == {plan.TRIED_FRAMES}
     (coded,) = encode(shot, [Base(Av1Settings(30.0, 9))], threads=1)
     assert plan._bits(coded, len(shot)) == coded.bits
     key, rest = 8 * len(coded.units[0].data), coded.bits - 8 * len(coded.units[0].data)

@@ -25,7 +25,7 @@ TOOLS: tuple[tuple[Depth, str], ...] = ((8, ""), (10, "hierarchical-levels=4"))
 shows only at the preset at which it stays: four presets quicker, the wrong one won so often that a third of that was
 lost. 10 bits without the rest, or the rest without 10 bits, brought hardly anything beside these two. The second alone
 has two thirds of what both have, in half of the time."""
-BOTH_UP_TO, ONE_UP_TO = 4, 8
+BOTH_TOOLS_UP_TO, SECOND_TOOL_UP_TO = 4, 8
 """Speeds up to which both are tried, and up to which the second is taken; above, 8 bits are quicker."""
 SLOPE_STEP = 4.0
 """CRF from which to which the slope of a shot's curve is taken."""
@@ -39,7 +39,7 @@ is best shows in quick tries, too, and the time that they leave is worth 6 per c
 QUICKEST_TRY = 8
 """Whether quicker presets still show which way is best was not looked into."""
 TRIED_FRAMES = 64
-"""Frames at the beginning of a shot on which sizes are tried."""
+"""Frames at the beginning of a shot on which sizes are tried, and its quick encodes made."""
 SCENE_STEPS = (4.0, 8.0)
 """CRF above the usual one at which a camera's own model is tried on a base of full size."""
 SCENE_SHRINKS = ((2.0, 3.0),)
@@ -79,10 +79,10 @@ def effort_of(speed: int) -> Effort:
         shrinks = ((2.0, 11.0),)
     else:
         shrinks = ()
-    if speed <= BOTH_UP_TO:
+    if speed <= BOTH_TOOLS_UP_TO:
         tools = TOOLS
     else:
-        tools = TOOLS[1:] if speed <= ONE_UP_TO else TOOLS[:1]
+        tools = TOOLS[1:] if speed <= SECOND_TOOL_UP_TO else TOOLS[:1]
     final = max(0, speed - FINAL_STEP) if speed <= 8 else speed
     return Effort(max(speed, min(speed + FINAL_STEP, QUICKEST_TRY)), final, tools, shrinks)
 

@@ -15,7 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from vivae.codec.allocate import Menu, Option, cheapest, interpolated
-from vivae.codec.choose import HOPELESS, SHRINK_FROM, SMALLEST_BASE, Effort, Setting, slope_of
+from vivae.codec.choose import (
+    HOPELESS,
+    SHRINK_FROM,
+    SMALLEST_BASE,
+    TRIED_FRAMES,
+    Effort,
+    Setting,
+    slope_of,
+)
 from vivae.codec.shot import Base, Coded, decode_shot, encode_shots
 from vivae.codec.spool import Shot
 from vivae.errors import UnsupportedError
@@ -30,9 +38,7 @@ FULL_STEPS = (-9.0, 0.0, 9.0)
 """CRF of the quick encodes, from the one for all."""
 HALF_STEPS = (-16.0, -8.0)
 PROBE_PRESET = 9
-PROBED_FRAMES = 64
-"""Frames at the beginning of a shot of which quick encodes are made."""
-PROBE_FRAMES = 10
+JUDGED_FRAMES = 10
 """Frames on which a quick encode is judged, from its middle."""
 
 Meter = Callable[[Picture, Sequence[Planes], Sequence[Planes]], float]
@@ -103,7 +109,7 @@ class ShotProbes:
         self, shot: Shot, crf: float, effort: Effort, model: Enhancer, quality: Meter, *, threads: int
     ) -> None:
         self._frames = len(shot)
-        tried = replace(shot, times=shot.times[:PROBED_FRAMES])
+        tried = replace(shot, times=shot.times[:TRIED_FRAMES])
 
         def bases(steps: Sequence[float], shrink: float) -> list[Base]:
             preset = max(effort.preset, PROBE_PRESET)
@@ -155,8 +161,8 @@ def _seen(
     shot: Shot, coded: Coded, model: Enhancer | None, quality: Meter, threads: int
 ) -> tuple[float, float]:
     """Quality and PSNR-YUV of a coded shot; of a smaller base with all that the model adds, or merely scaled up."""
-    first = max(0, (len(shot) - PROBE_FRAMES) // 2)
-    last = min(len(shot), first + PROBE_FRAMES)
+    first = max(0, (len(shot) - JUDGED_FRAMES) // 2)
+    last = min(len(shot), first + JUDGED_FRAMES)
     clean = list(shot.part(first, last))
     seen = list(decode_shot(coded, model, threads=threads, first=first, last=last))
     psnr = float(np.mean([picture_psnr(*pair) for pair in zip(clean, seen, strict=True)]))

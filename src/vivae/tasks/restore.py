@@ -34,13 +34,14 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 AV1 = ("av1", "libdav1d")
 LEFT_ALONE = "vp9"
 """A codec whose own filters leave little, and of which nothing was learned."""
-FOR_AV1 = ("deblock-av1", "deblock-av1-best")
 DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 """The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
 BEST_VIEWS, DEEPER_VIEWS = 4, 2
 """Looks at each frame of the best preset, plain and mirrored: of a quick network, and of a deeper one."""
+FOR_AV1 = ("deblock-av1", DEEPER["deblock-av1"])
+"""The networks that were taught on AV1 alone."""
 AV1_SHARE = 0.75
-"""Of what the networks for AV1 would add: they were taught on footage softer than most, and take too much from what is
+"""Of what those would add: they were taught on footage softer than most, and take too much from what is
 sharp. On five DAVIS sequences least squares ask for 0.7, on test windows of their own footage for all of it."""
 COARSE = 172
 """Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
