@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vivae.codec.ahead import Piece, code_piece, helpers, pieces_of, probe_piece, wanted
-from vivae.codec.choose import Effort, Setting, best_coding, effort_of
+from vivae.codec.choose import BOTH_TOOLS_UP_TO, Effort, Setting, best_coding, effort_of
 from vivae.codec.encoding import Encoded, recolored
 from vivae.codec.grain import Grain, with_grain
 from vivae.codec.layer import write_layer
@@ -99,7 +99,10 @@ class LayeredJob:
     @property
     def work(self) -> float:
         """Estimates take one encoding at a quicker preset; the whole takes several, of which some are judged."""
-        return 12.0 if self.speed <= 8 else 4.0
+        if self.speed <= BOTH_TOOLS_UP_TO:
+            return 12.0
+        # Two to three for long shots, eight for shots of a second.
+        return 5.0 if self.speed <= PLANNED_UP_TO else 4.0
 
     @property
     def long(self) -> bool:
