@@ -1,15 +1,19 @@
-"""How coarsely AV1 was coded, from its headers."""
+"""How coarsely video was coded, from headers and from what the decoder tells."""
 
+from contextlib import suppress
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
 from vivae.codec.frame_header import read_sequence
-from vivae.codec.quantiser import av1_quantiser
-from vivae.errors import UnsupportedError
+from vivae.codec.hevc_header import key_quantisers
+from vivae.codec.quantiser import av1_quantiser, quantiser_of
+from vivae.errors import FormatError, UnsupportedError
 from vivae.media import ColorInfo, Picture
 from vivae.media.av1 import Av1Settings, encode_av1
+from vivae.media.quantisers import first_packets
 
 
 def units(crf, count=12):
@@ -56,3 +60,72 @@ def test_timing_information_is_passed_over(decoder_model):
             read_sequence(header)
     else:
         assert read_sequence(header).width == 1280
+
+
+def coded(path, encoder, count=6, **options):
+    """A file of a moving pattern, by one of FFmpeg's encoders."""
+    rng = np.random.default_rng(0)
+    wide = np.kron(rng.integers(0, 255, (12, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        for step in range(count):
+            picture = np.ascontiguousarray(wide[:128, 3 * step : 3 * step + 192])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+X265 = "log-level=none:ipratio=1:pbratio=1"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize(
+    ("codec", "encoder", "options", "expected"),
+    [
+        ("hevc", "libx265", {"x265-params": f"{X265}:qp=31"}, 31),
+        (
+            "hevc",
+            "libx265",
+            {"x265-params": f"{X265}:qp=17:scaling-list=default:no-sao=1:temporal-layers=3"},
+            17,
+        ),
+        ("h264", "libx264", {"x264-params": "qp=29:ipratio=1:pbratio=1"}, 29),
+        ("mpeg4", "mpeg4", {"qmin": "6", "qmax": "6"}, 12),
+        ("mpeg2video", "mpeg2video", {"qmin": "6", "qmax": "6"}, 12),
+    ],
+)
+def test_the_quantiser_is_what_the_encoder_was_asked_for(tmp_path, suffix, codec, encoder, options, expected):
+    path = coded(tmp_path / f"a{suffix}", encoder, **options)
+    assert quantiser_of(path, codec) == pytest.approx(expected, abs=0.01)
+
+
+def test_motion_jpeg_tells_by_its_tables(tmp_path):
+    fine, coarse = (
+        quantiser_of(coded(tmp_path / f"{q}.mkv", "mjpeg", strict="unofficial", qmin=q, qmax=q), "mjpeg")
+        for q in ("3", "12")
+    )
+    assert 3 < fine < coarse / 2
+
+
+def test_a_codec_without_a_quantiser_has_none(tmp_path):
+    assert quantiser_of(coded(tmp_path / "a.mkv", "ffv1"), "ffv1") is None
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    assert quantiser_of(tmp_path / "b.mp4", "h264") is None
+
+
+def test_damaged_headers_of_hevc_are_refused_or_passed_over(tmp_path):
+    path = coded(tmp_path / "a.mkv", "libx265", 2, **{"x265-params": X265})
+    whole = b"".join(first_packets(path, 4))
+    assert len(list(key_quantisers([whole]))) == 1
+    for length in range(min(len(whole), 400)):
+        with suppress(FormatError):
+            assert len(list(key_quantisers([whole[:length]]))) < 2
+    slices = whole[whole.rindex(b"\0\0\1") :]
+    assert list(key_quantisers([slices])) == []
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        bad = bytearray(whole[:400])
+        bad[rng.integers(len(bad))] = rng.integers(256)
+        with suppress(FormatError):
+            list(key_quantisers([bytes(bad)]))

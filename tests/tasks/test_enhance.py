@@ -15,7 +15,7 @@ from vivae.media.indexed import encode_indexed
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks import resuming
 from vivae.tasks.enhance import enhance
-from vivae.tasks.restore import Family, Plan, Restorer, Traces, advised, left_by
+from vivae.tasks.restore import Family, Plan, Restorer, advised
 from vivae.train.degrade import through_codec
 from vivae.train.disturb import blurred, with_noise
 from vivae.vae.enhancer import Known
@@ -322,14 +322,6 @@ def test_a_wrong_model_is_refused_even_where_none_is_needed(bikes, tmp_path):
             enhance(bikes, tmp_path / "a.mp4", model="nonsense", end=0.1, **treatment)
 
 
-def test_which_codecs_leave_something():
-    assert left_by("av1") == left_by("vp9") == left_by("av1", 120.0) == Traces()
-    assert 0 < left_by("hevc").deblock < left_by("mpeg2video").deblock
-    coarse, coarser = left_by("av1", 220.0), left_by("av1", 240.0)
-    assert 0 < coarse.deblock < 1
-    assert 40 < coarse.crf < coarser.crf < 64
-
-
 def test_a_stage_for_each_thing_that_a_network_of_its_own_knows():
     def told(**what):
         return Plan(**what).stages()
@@ -342,32 +334,6 @@ def test_a_stage_for_each_thing_that_a_network_of_its_own_knows():
         (1, Known(noise=3, coded=1, blur=1.5)),
         (2, Known(shrink=2)),
     ]
-
-
-def through_a_file(clean, tmp_path, crf):
-    """What is asked to be deblocked, what it becomes, what was done and said."""
-    said = []
-    with open_writer(
-        tmp_path / "a.mkv", width=SIZE[0], height=SIZE[1], fps=Fraction(25), color=clean[0].color, crf=crf
-    ) as writer:
-        for frame in clean[:3]:
-            writer.write(frame)
-    told = enhance(tmp_path / "a.mkv", tmp_path / "b.y4m", deblock=True, tell=said.append)
-    return read(tmp_path / "a.mkv"), read(tmp_path / "b.y4m"), told["done"], said
-
-
-def test_traces_that_a_codecs_own_filters_left_are_left_alone(clean, tmp_path):
-    before, after, done, said = through_a_file(clean, tmp_path, 30)
-    assert done == []
-    assert any("av1" in sentence for sentence in said)
-    for a, b in zip(before, after, strict=True):
-        assert np.array_equal(a.y, b.y)
-
-
-def test_coarse_av1_becomes_better(clean, tmp_path):
-    before, after, done, _ = through_a_file(clean, tmp_path, 58)
-    assert done
-    assert gain(clean[:3], before, after) > 0
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -16,23 +17,23 @@ import numpy as np
 import torch
 from av.video.reformatter import Interpolation
 
-from vivae.codec.quantiser import av1_quantiser
+from vivae.codec.quantiser import quantiser_of
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.clip import Clip, Progress, no_progress
-from vivae.measure.condition import noise_of
+from vivae.measure.condition import measure_condition, noise_of
 from vivae.measure.denoisers import FILTERS, filtered, non_local_means
 from vivae.measure.quality import ClipQuality, compare_clips, psnr
 from vivae.measure.steadiness import warping_errors
 from vivae.measure.superres import GraphNet, scaled_up
-from vivae.media import Frame, Planes
-from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
+from vivae.media import Frame, Planes, open_video, open_writer
 from vivae.media.color import yuv_to_rgb
+from vivae.media.encoders import Codec
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
 from vivae.tasks.enhance import check_preset
-from vivae.tasks.restore import Family, Plan, Restorer, left_by
-from vivae.train.degrade import through_codec
+from vivae.tasks.restore import Family, Plan, Restorer
+from vivae.tasks.traces import Traces, left_by
 from vivae.train.disturb import with_noise
 from vivae.vae.zoo import load_middle
 
@@ -40,10 +41,13 @@ PARTS = ("noise", "coded", "scale", "between", "speed")
 SIGMAS = (20, 30, 50)
 SLOW_FRAMES = 3
 """Of each clip, for the filter that takes seconds for each."""
-CODECS: dict[str, tuple[str, float]] = {
+CODECS: dict[str, tuple[Codec, float]] = {
+    "x264 CRF 23": ("h264", 23),
     "x264 CRF 32": ("h264", 32),
     "x264 CRF 37": ("h264", 37),
     "x264 CRF 42": ("h264", 42),
+    "x265 CRF 28": ("hevc", 28),
+    "AV1 CRF 35": ("av1", 35),
     "AV1 CRF 45": ("av1", 45),
     "AV1 CRF 55": ("av1", 55),
 }
@@ -51,6 +55,8 @@ SCALES = (2, 4)
 SPEED_SIZE = (848, 480)
 SEED = 7
 VERSION = 1
+CODED_VERSION = 2
+"""Of the part on codecs: its files are written and read as anybody's are."""
 
 
 def bench_enhance(
@@ -84,6 +90,9 @@ def bench_enhance(
         part: bench.Records(folder, shared | {"model": known, "preset": preset})
         for part, known in hashes.items()
     }
+    own["coded"] = bench.Records(
+        folder, shared | {"version": CODED_VERSION, "model": hashes["coded"], "preset": preset}
+    )
     networks = Path(data) / "peers"
     jobs: list[tuple[str, str, Callable[[], Record]]] = []
     for clip in chosen:
@@ -198,22 +207,35 @@ def _coded(wanted: BenchClip, frames: int, family: Family) -> Record:
     clip = _even(wanted.load(frames))
     result: Record = {}
     for name, (codec, crf) in CODECS.items():
-        source = (frame.planes for frame in clip.frames)
-        picture = clip.picture
-        quantiser: float | None = None
-        if codec == "av1":
-            units = [
-                unit.data for unit in encode_av1(source, picture, Av1Settings(crf, plain=True), threads=1)
-            ]
-            decoded, quantiser = decode_av1(units, threads=1), av1_quantiser(units)
-        else:
-            decoded = through_codec(source, picture.width, picture.height, "h264", crf)
-        poor = [_frame(frame, planes) for frame, planes in zip(clip.frames, decoded, strict=True)]
-        left = left_by(codec, quantiser)
-        better, _ = restored(poor, Plan(deblock=left.deblock, crf=left.crf), family)
+        poor, left = _through(clip, codec, crf)
+        plan = Plan(deblock=left.deblock, crf=left.crf, shares=left.shares)
+        better, _ = restored(poor, plan, family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result
+
+
+def _through(clip: Clip, codec: Codec, crf: float) -> tuple[list[Frame], Traces]:
+    """Written to a file and read back; and what `enhance` finds that its codec has left."""
+    picture = clip.picture
+    with TemporaryDirectory() as room:
+        path = Path(room) / "coded.mp4"
+        with open_writer(
+            path,
+            width=picture.width,
+            height=picture.height,
+            fps=picture.fps,
+            color=picture.color,
+            codec=codec,
+            crf=crf,
+        ) as writer:
+            for frame in clip.frames:
+                writer.write(frame)
+        with open_video(path) as reader:
+            poor = list(reader)
+        condition = measure_condition(poor, reader.info)
+        left = left_by(reader.info.codec, quantiser_of(path, reader.info.codec), condition.blockiness)
+    return [_frame(frame, seen.planes) for frame, seen in zip(clip.frames, poor, strict=True)], left
 
 
 def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Record:
@@ -234,7 +256,7 @@ def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Re
         for name in ("ESPCN", "FSRCNN"):
             path = networks / f"{name}_x{times}.pb"
             if path.is_file():
-                made[name] = _through(GraphNet(path), small, times)
+                made[name] = _scaled_by(GraphNet(path), small, times)
         result[str(times)] = {
             name: _quality(clean, [_frame(a, planes) for a, planes in zip(clean, seen, strict=True)])
             for name, seen in made.items()
@@ -242,7 +264,7 @@ def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Re
     return result
 
 
-def _through(net: GraphNet, frames: Sequence[Frame], times: int) -> Iterator[Planes]:
+def _scaled_by(net: GraphNet, frames: Sequence[Frame], times: int) -> Iterator[Planes]:
     return (scaled_up(net, frame.planes, times) for frame in frames)
 
 

@@ -5,7 +5,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vivae import __version__
-from vivae.codec.quantiser import av1_quantiser
+from vivae.codec.quantiser import quantiser_of
 from vivae.codec.spool import with_cuts
 from vivae.errors import FormatError, InputError
 from vivae.measure.condition import Condition, measure_condition
@@ -24,23 +23,20 @@ from vivae.media import Frame, Picture, VideoInfo, open_video, open_writer, prob
 from vivae.media.av1 import Av1Settings
 from vivae.media.kept import Kept, file_mark, folder_for
 from vivae.media.masks import Mask, masks_for
-from vivae.media.packets import read_packets
 from vivae.media.probe import check_size
 from vivae.media.writer import CONTAINERS, check_output
 from vivae.tasks.common import Progress, expected_frames, no_progress, unwarned
 from vivae.tasks.restore import (
-    AV1,
     BEGINNING,
     Family,
     Plan,
     Restored,
     Restorer,
     State,
-    Traces,
     advised,
-    left_by,
 )
 from vivae.tasks.resuming import write_resumably
+from vivae.tasks.traces import Traces, left_by
 from vivae.vae.zoo import load_middle
 
 logger = logging.getLogger(__name__)
@@ -124,8 +120,8 @@ def enhance(
         pass
     with unwarned():
         condition = measure_condition(_samples(src, info, start, end), info)
+        left = left_by(info.codec, quantiser_of(src, info.codec), condition.blockiness)
     asked = bool(denoise is not None or deblock or scale > 1 or light or deblur or rate > 1)
-    left = left_by(info.codec, _quantiser(src, info))
     plan = _plan(condition, left, denoise, deblock, scale, light, deblur, auto=auto or not asked)
     plan = replace(plan, rate=rate)
     family = Family(model, device, best=preset == "best")
@@ -139,8 +135,7 @@ def enhance(
     )
     if deblock and not plan.deblock:
         tell(
-            f"Traces of {info.codec} stay: as finely as its headers say it is coded, its own filters leave nothing to "
-            "remove."
+            f"Traces of {info.codec} stay: it is coded so finely that a network would take away more than it mends."
         )
     with unwarned():
         expected = _duration(src, partial(Restorer, plan, family, middle=middle), total, start)
@@ -215,21 +210,13 @@ def _plan(
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     if deblock:
-        base = replace(base, deblock=left.deblock, crf=left.crf)
+        base = replace(base, deblock=left.deblock, crf=left.crf, shares=left.shares)
     return replace(
         base,
         scale=scale,
         light=base.light or light,
         blur=max(base.blur, min(max(condition.blur, 0.8), 2.2)) if deblur else base.blur,
     )
-
-
-def _quantiser(src: str | os.PathLike[str], info: VideoInfo) -> float | None:
-    """Of an AV1 file; None for others."""
-    if info.codec not in AV1:
-        return None
-    with closing(read_packets(src)) as packets:
-        return av1_quantiser(packet.data for packet in packets)
 
 
 def _samples(

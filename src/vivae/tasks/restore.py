@@ -17,7 +17,7 @@ from vivae.media.light import Light
 from vivae.media.masks import Mask, within
 from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
-from vivae.train.degrade import coded_by
+from vivae.tasks.traces import NO_TRACES, Traces
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
@@ -31,23 +31,12 @@ QUIET = 8.0
 LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 """From where on a condition is worth treating: see `Condition`."""
 
-AV1 = ("av1", "libdav1d")
-LEFT_ALONE = "vp9"
-"""A codec whose own filters leave little, and of which nothing was learned."""
 DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 """The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
 BEST_VIEWS, DEEPER_VIEWS = 4, 2
 """Looks at each frame of the best preset, plain and mirrored: of a quick network, and of a deeper one."""
-FOR_AV1 = ("deblock-av1", DEEPER["deblock-av1"])
-"""The networks that were taught on AV1 alone."""
-AV1_SHARE = 0.75
-"""Of what those would add: they were taught on footage softer than most, and take too much from what is
-sharp. On five DAVIS sequences least squares ask for 0.7, on test windows of their own footage for all of it."""
-COARSE = 172
-"""Quantiser of AV1 (base_q_idx, 0 to 255) from where on its traces can be removed; below, the network takes more away
-than it repairs."""
-STEPS_PER_CRF, STEPS_BELOW = 4, 6
-"""Of the median base_q_idx, for each of SVT-AV1's CRF; and how far it lies below so many times the CRF."""
+WHOLE = (1.0, 1.0)
+"""The shares of all that a network would change."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,8 @@ class Plan:
     """How much a codec has left, as `Known.coded`; 0 for nothing to remove."""
     crf: float = 0.0
     """Of the AV1 that has left it, as `Known.crf`; 0 where it is another codec."""
+    shares: tuple[float, float] = WHOLE
+    """Of what the networks for traces of codecs would change in luma and chroma: see `Traces`."""
     scale: int = 1
     blur: float = 0.0
     """Deviation in pixels to undo; 0 for none."""
@@ -99,47 +90,25 @@ class Plan:
         return told
 
 
-class Traces(NamedTuple):
-    """What there is to remove of a codec's: see `Plan`."""
-
-    deblock: float = 0.0
-    crf: float = 0.0
-
-
-NO_TRACES, BLOCKS = Traces(), Traces(1.0)
-
-
-def left_by(codec: str, quantiser: float | None = None) -> Traces:
-    """What a codec has left. codec: by FFmpeg's name. quantiser: of AV1, see `vivae.codec.quantiser`; unknown, it
-    counts as fine."""
-    if codec == LEFT_ALONE:
-        return NO_TRACES
-    if codec not in AV1:
-        return Traces(coded_by(codec))
-    if quantiser is None or quantiser < COARSE:
-        return NO_TRACES
-    return Traces(coded_by(codec), (quantiser + STEPS_BELOW) / STEPS_PER_CRF)
-
-
-def advised(condition: Condition, left: Traces = BLOCKS) -> Plan:
-    """What footage in this condition needs. left: see `left_by`."""
-    if not condition.coded or condition.noise >= QUIET:
+def advised(condition: Condition, left: Traces = NO_TRACES) -> Plan:
+    """What footage in this condition needs. left: see `vivae.tasks.traces.left_by`."""
+    if not (condition.coded or left.visible) or condition.noise >= QUIET:
         left = NO_TRACES
     return Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
         deblock=left.deblock,
         crf=left.crf,
+        shares=left.shares if left.deblock else WHOLE,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
 
 
 class Chosen(NamedTuple):
-    """An enhancer; how often it looks at each frame, see `EnhancerRunner`; and what share of what it adds is taken."""
+    """An enhancer, and how often it looks at each frame: see `EnhancerRunner`."""
 
     model: Enhancer
     views: int
-    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -158,8 +127,13 @@ class Family:
         views = 1
         if self.best:
             views = DEEPER_VIEWS if name in DEEPER.values() else BEST_VIEWS
-        share = AV1_SHARE if name in FOR_AV1 else 1.0
-        return Chosen(load_enhancer(name, device=self.device), views, share)
+        return Chosen(load_enhancer(name, device=self.device), views)
+
+    def shares(self, plan: Plan, known: Known) -> tuple[float, float]:
+        """Of what is added in a stage that is told this. Other models, and the one that undoes blur, were not asked how
+        much of theirs is right."""
+        alone = known.coded and not known.blur and self.model is None
+        return plan.shares if alone else WHOLE
 
     def hashes(self, plan: Plan) -> list[str]:
         """Of the models that a plan needs; and of the one for everything, so that a wrong name is never passed over."""
@@ -212,7 +186,7 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(family.of(known), times, known, kept[index] if kept else None)
+            _Stage(family.of(known), times, known, family.shares(plan, known), kept[index] if kept else None)
             for index, (times, known) in enumerate(plan.stages())
         ]
 
@@ -301,10 +275,13 @@ class _Item(NamedTuple):
 
 
 class _Stage:
-    def __init__(self, chosen: Chosen, times: int, known: Known, memory: Memory | None) -> None:
+    def __init__(
+        self, chosen: Chosen, times: int, known: Known, shares: tuple[float, float], memory: Memory | None
+    ) -> None:
         self._runner = EnhancerRunner(chosen.model, views=chosen.views)
         self._runner.memory = memory
-        self._times, self._known, self._gains = times, known, (chosen.share,) * 3
+        luma, chroma = shares
+        self._times, self._known, self._gains = times, known, (luma, chroma, chroma)
 
     def run(self, items: Iterator[_Item], skip: int) -> Iterator[_Item]:
         """One frame behind."""

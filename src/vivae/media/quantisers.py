@@ -1,0 +1,67 @@
+"""How coarsely pictures were coded, as far as FFmpeg's decoders tell; and packets, for those who read it there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+
+import av
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.sidedata.encparams import VideoEncParams
+from av.sidedata.sidedata import SideDataContainer
+from av.video.stream import VideoStream
+
+from vivae.media.source import find_source, open_container, reading, video_stream
+
+PLACES, RUN = 4, 12
+"""Places over a file, and frames from each on, that are looked at: each kind of picture has a quantiser of its own."""
+ANNEX_B = {"hevc": "hevc_mp4toannexb"}
+"""Filters that bring packets of mp4 and mkv into the form of a byte stream."""
+
+
+def decoded_quantisers(path: str | os.PathLike[str]) -> list[float]:
+    """The mean quantiser of each of some frames, in the codec's own unit: QP of H.264; twice the quantiser's scale of
+    MPEG-1, MPEG-2, MPEG-4 and H.263. Nothing for other codecs. Raises InputError and FormatError."""
+    file = find_source(path).files[0]
+    found: list[float] = []
+    with open_container(file) as container, reading(file):
+        stream = video_stream(container, file)
+        stream.codec_context.options = {"export_side_data": "venc_params"}
+        for frame in _spread(container, stream):
+            found += _told(frame)
+    return found
+
+
+def first_packets(path: str | os.PathLike[str], count: int) -> Iterator[bytes]:
+    """The first packets of the pictures, as a byte stream has them. Raises InputError and FormatError."""
+    file = find_source(path).files[0]
+    with open_container(file) as container, reading(file):
+        stream = video_stream(container, file)
+        name = ANNEX_B.get(stream.codec_context.name)
+        form = None if name is None else BitStreamFilterContext(name, stream)
+        for packet in islice(container.demux(stream), count):
+            for part in (packet,) if form is None else form.filter(packet):
+                yield bytes(part)
+
+
+def _spread(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames from several places on; where a file does not tell its length, its first ones."""
+    length, first = container.duration or 0, container.start_time or 0
+    for place in range(PLACES if length else 1):
+        with suppress(av.error.FFmpegError):
+            if place:
+                container.seek(first + length * place // PLACES)
+            yield from islice(container.decode(stream), RUN)
+
+
+def _told(frame: av.VideoFrame) -> list[float]:
+    try:
+        # As in `Orientation.of`: `frame.side_data` would keep the frame.
+        side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # as the stub has it
+    except ValueError:
+        return []
+    return [float(np.mean(data.qp_map())) for data in side_data if isinstance(data, VideoEncParams)]
