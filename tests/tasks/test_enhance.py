@@ -293,6 +293,25 @@ def test_noise_is_measured(clean, sigma):
     assert np.median(found) == pytest.approx(sigma, rel=0.3)
 
 
+@pytest.mark.parametrize("sigma", [2, 4])
+def test_little_noise_is_not_paid_for_with_texture(clean, tmp_path, sigma):
+    rng = np.random.default_rng(2)
+    noisy = [like(frame, with_noise(frame.planes, sigma, rng, frame.color)) for frame in clean[:4]]
+    enhance(write(tmp_path / "a.y4m", noisy), tmp_path / "b.y4m", denoise=sigma)
+    assert gain(clean[:4], noisy, read(tmp_path / "b.y4m")) > 0
+
+
+def test_what_has_no_noise_keeps_its_texture(clean, tmp_path):
+    still = [
+        like(frame, tuple(cv2.GaussianBlur(plane, (0, 0), 2) for plane in frame.planes)) for frame in clean
+    ]
+    said = []
+    told = enhance(write(tmp_path / "a.y4m", still), tmp_path / "b.y4m", denoise="auto", tell=said.append)
+    assert told["done"] == []
+    assert any("texture" in sentence for sentence in said)
+    assert gain(still, still, read(tmp_path / "b.y4m")) == 0
+
+
 def test_advice_follows_the_condition(bikes, clean, noisy):
     info = probe(bikes)
     assert advised(measure_condition(noisy, info)).noise > 15

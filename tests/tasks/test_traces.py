@@ -10,7 +10,8 @@ import pytest
 from vivae.measure.quality import compare_clips
 from vivae.media import Frame, open_video, open_writer
 from vivae.tasks.enhance import enhance
-from vivae.tasks.traces import NO_TRACES, SHARES, left_by
+from vivae.tasks.traces import NO_TRACES, left_by
+from vivae.train.coarseness import LAWS
 
 SIZE = (192, 96)
 
@@ -83,7 +84,7 @@ def test_a_photograph_does_not_lose_by_it(clean, tmp_path, quality):
         assert error("b.png") < error("a.jpg")
 
 
-@pytest.mark.parametrize("codec", SHARES)
+@pytest.mark.parametrize("codec", LAWS)
 def test_the_coarser_the_more_of_it(codec):
     found = [left_by(codec, quantiser).shares for quantiser in np.linspace(1, 60, 60)]
     luma = [share for share, _ in found]

@@ -19,6 +19,8 @@ from vivae.media.source import find_source, open_container, reading, video_strea
 
 PLACES, RUN = 4, 12
 """Places over a file, and frames from each on, that are looked at: each kind of picture has a quantiser of its own."""
+ASKED = {"export_side_data": "venc_params"}
+"""Options of a decoder that is to tell."""
 ANNEX_B = {"hevc": "hevc_mp4toannexb"}
 """Filters that bring packets of mp4 and mkv into the form of a byte stream."""
 
@@ -30,9 +32,9 @@ def decoded_quantisers(path: str | os.PathLike[str]) -> list[float]:
     found: list[float] = []
     with open_container(file) as container, reading(file):
         stream = video_stream(container, file)
-        stream.codec_context.options = {"export_side_data": "venc_params"}
+        stream.codec_context.options = ASKED
         for frame in _spread(container, stream):
-            found += _told(frame)
+            found += told_by(frame)
     return found
 
 
@@ -58,7 +60,8 @@ def _spread(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
             yield from islice(container.decode(stream), RUN)
 
 
-def _told(frame: av.VideoFrame) -> list[float]:
+def told_by(frame: av.VideoFrame) -> list[float]:
+    """The mean quantiser of one picture, or nothing: of a decoder with the options `ASKED`."""
     try:
         # As in `Orientation.of`: `frame.side_data` would keep the frame.
         side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # as the stub has it

@@ -34,6 +34,7 @@ from vivae.tasks.restore import (
     Restorer,
     State,
     advised,
+    share_of_noise,
 )
 from vivae.tasks.resuming import write_resumably
 from vivae.tasks.traces import Traces, left_by
@@ -137,6 +138,8 @@ def enhance(
         tell(
             f"Traces of {info.codec} stay: it is coded so finely that a network would take away more than it mends."
         )
+    if denoise == "auto" and not plan.noise:
+        tell(f"Noise of {condition.noise:.1f} code values is left: texture would go with it.")
     with unwarned():
         expected = _duration(src, partial(Restorer, plan, family, middle=middle), total, start)
     tell(expected)
@@ -206,7 +209,7 @@ def _plan(
 ) -> Plan:
     base = advised(condition, left) if auto else Plan()
     if denoise == "auto":
-        base = replace(base, noise=condition.noise)
+        base = replace(base, noise=condition.noise if share_of_noise(condition.noise) else 0.0)
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     if deblock:

@@ -57,6 +57,8 @@ class DegradeSettings(Settings):
 
     codecs: tuple[CodedBy, ...] = ("av1",)
     """In turn. The others than AV1 draw their quality from the whole range in which their traces show."""
+    fine: bool = False
+    """Whether from a wider range: also so finely coded that hardly anything shows."""
     shrinks: tuple[float, ...] = (2.0, 2.0, 4 / 3)
     """Display width over base width, in turn."""
     crf_low: float = Field(30, ge=1, le=70)

@@ -5,6 +5,7 @@ and kept on disk as packed frames like the clean ones. What is made depends on c
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from vivae.media import ColorInfo, Picture, Planes, atomic_path, pack, unpack
 from vivae.media.av1 import Av1Settings, decode_av1, encode_av1
 from vivae.media.color import planes_of, video_frame
+from vivae.media.quantisers import ASKED, told_by
 from vivae.media.resample import Shrinker, base_size, enlarged
+from vivae.train.coarseness import coarseness_asked
 from vivae.train.data_settings import CodedBy, DataSettings, DegradeSettings
 from vivae.train.dataset import Passage
 from vivae.train.recipe import Stage
@@ -43,6 +46,8 @@ RANGES: dict[CodedBy, tuple[float, float]] = {
     "mjpeg": (4, 24),
 }
 """Of x264's and x265's CRF, and of the quantiser of the others: from hardly seen to ugly."""
+FINEST: dict[CodedBy, float] = {"h264": 20, "hevc": 22, "mpeg2video": 3, "mpeg4": 3, "mjpeg": 3}
+"""Where they begin for `DegradeSettings.fine`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class PairBatch(NamedTuple):
     degraded: NDArray[np.uint8]
     clean: NDArray[np.uint8]
     known: NDArray[np.float32]
-    """(B, 5): a `Known` for each."""
+    """(B, 6): a `Known` for each."""
     place: NDArray[np.int64]
     """(B, 2) packed row and column of the crop."""
 
@@ -84,6 +89,8 @@ def make_pairs(
         index, passage = numbered
         codec = settings.codecs[index % len(settings.codecs)]
         low, high = RANGES.get(codec, (settings.crf_low, settings.crf_high))
+        if settings.fine:
+            low = FINEST.get(codec, low)
         quality = round(low + index * GOLDEN % 1 * (high - low), 2)
         shrink = settings.shrinks[index % len(settings.shrinks)]
         done = _pair(passage, shrink, codec, quality, settings, cache)
@@ -107,18 +114,26 @@ def _pair(
 ) -> Pair:
     what = (clean.array.name, clean.first, len(clean), shrink, codec, quality, settings.preset)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
+    told_path = path.with_suffix(".quantisers")
     shape = (len(clean), *clean.shape[1:])
-    if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
+    if not told_path.is_file() or not path.is_file() or path.stat().st_size != int(np.prod(shape)):
+        told: list[float] = []
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
-            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset):
+            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset, told):
                 file.write(pack(planes).tobytes())
-    known = Known(crf=quality if codec == "av1" else 0.0, shrink=shrink, coded=coded_by(codec))
+        told_path.write_text(json.dumps(told))
+    known = Known(shrink=shrink, coded=coded_by(codec))
+    if codec == "av1":
+        known = known._replace(crf=quality)
+    else:
+        known = known._replace(coarse=coarseness_asked(codec, quality, json.loads(told_path.read_text())))
     return Pair(clean, Passage(path, shape, 0, len(clean), clean.clip), known)
 
 
 def _degraded(
-    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int
+    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int, told: list[float]
 ) -> Iterator[Planes]:
+    """told: where to write the quantisers that the decoder tells of."""
     height, width = frames.shape[2] * 4, frames.shape[3] * 4
     columns, rows = base_size(width, height, shrink)
     shrinker = Shrinker(columns, rows)
@@ -127,7 +142,7 @@ def _degraded(
         picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
         decoded = through_av1(small, picture, quality, preset)
     else:
-        decoded = through_codec(small, columns, rows, codec, quality)
+        decoded = through_codec(small, columns, rows, codec, quality, told)
     for planes in decoded:
         yield enlarged(planes, width, height)
 
@@ -144,9 +159,18 @@ def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: 
 
 
 def through_codec(
-    frames: Iterable[Planes], width: int, height: int, codec: CodedBy, quality: float
+    frames: Iterable[Planes],
+    width: int,
+    height: int,
+    codec: CodedBy,
+    quality: float,
+    told: list[float] | None = None,
 ) -> Iterator[Planes]:
-    """Coded and decoded again by one of FFmpeg's codecs. quality: CRF of x264 and x265, the quantiser of the others."""
+    """Coded and decoded again by one of FFmpeg's codecs.
+
+    quality: CRF of x264 and x265, the quantiser of the others. told: gets the quantiser of each picture, where FFmpeg's
+    decoder tells it.
+    """
     color = ColorInfo.guess(height)
     encoder = av.CodecContext.create(ENCODERS.get(codec, codec), "w")
     assert isinstance(encoder, av.VideoCodecContext)
@@ -162,10 +186,13 @@ def through_codec(
         encoder.options = {"qmin": level, "qmax": level, "strict": "unofficial"}
     decoder = av.CodecContext.create(codec, "r")
     assert isinstance(decoder, av.VideoCodecContext)
+    decoder.options = ASKED
 
     def pictures(packets: Iterable[av.Packet | None]) -> Iterator[Planes]:
         for packet in packets:
             for frame in decoder.decode(packet):
+                if told is not None:
+                    told.extend(told_by(frame))
                 yield planes_of(frame)
 
     for index, planes in enumerate(frames):

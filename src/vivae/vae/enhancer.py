@@ -29,7 +29,7 @@ LITTLE = -3.0
 """Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
-Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur"]
+Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "coarse"]
 
 
 class Known(NamedTuple):
@@ -45,6 +45,8 @@ class Known(NamedTuple):
     """1 where traces of a codec are to be removed, 0.5 where it is one that has removed most of them itself."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur in pixels."""
+    coarse: float = 0.0
+    """How coarsely another codec quantised: see `vivae.train.coarseness`."""
 
     def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
         """As an enhancer is told, in the order of its configuration."""
@@ -54,6 +56,7 @@ class Known(NamedTuple):
             "noise": self.noise / 50,
             "coded": self.coded,
             "blur": self.blur / 2,
+            "coarse": self.coarse,
         }
         return [values[name] for name in names]
 
