@@ -62,13 +62,13 @@ def test_timing_information_is_passed_over(decoder_model):
         assert read_sequence(header).width == 1280
 
 
-def coded(path, encoder, count=6, **options):
+def coded(path, encoder, count=6, form="yuv420p", **options):
     """A file of a moving pattern, by one of FFmpeg's encoders."""
     rng = np.random.default_rng(0)
     wide = np.kron(rng.integers(0, 255, (12, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 192, 128, form
         for step in range(count):
             picture = np.ascontiguousarray(wide[:128, 3 * step : 3 * step + 192])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -98,6 +98,18 @@ X265 = "log-level=none:ipratio=1:pbratio=1"
 def test_the_quantiser_is_what_the_encoder_was_asked_for(tmp_path, suffix, codec, encoder, options, expected):
     path = coded(tmp_path / f"a{suffix}", encoder, **options)
     assert quantiser_of(path, codec) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("codec", "encoder", "options"),
+    [("h264", "libx264", {"crf": "28"}), ("hevc", "libx265", {"x265-params": f"{X265}:qp=29"})],
+)
+def test_ten_bits_have_the_same_quantiser(tmp_path, codec, encoder, options):
+    shallow, deep = (
+        quantiser_of(coded(tmp_path / f"{form}.mkv", encoder, form=form, **options), codec)
+        for form in ("yuv420p", "yuv420p10le")
+    )
+    assert shallow == pytest.approx(deep, abs=0.5)
 
 
 def test_motion_jpeg_tells_by_its_tables(tmp_path):

@@ -16,8 +16,8 @@ from vivae.errors import FormatError
 IDR, SPS, PPS = (19, 20), 33, 34
 """nal_unit_type (table 7-1)."""
 PROFILE_BITS, LEVEL_BITS = 88, 8
-SLICE_BYTES = 64
-"""Of a slice: more than what is read of its header."""
+HEADER_BYTES = 4096
+"""Of a unit: more than what is read of the longest."""
 _START = re.compile(rb"\x00\x00\x01")
 
 
@@ -55,12 +55,12 @@ def key_quantisers(units: Iterable[bytes]) -> Iterator[int]:
                 number, picture = _pictures(_reader(nal))
                 pictures[number] = picture
             elif kind in IDR and nal[2:3] >= b"\x80":  # first_slice_segment_in_pic_flag
-                yield _slice(_reader(nal[:SLICE_BYTES]), sequences, pictures)
+                yield _slice(_reader(nal), sequences, pictures)
 
 
 def _reader(nal: bytes) -> BitReader:
     """What follows the header of a NAL unit, without emulation prevention (7.3.1.1)."""
-    return BitReader(nal[2:].replace(b"\x00\x00\x03", b"\x00\x00"), "an HEVC header")
+    return BitReader(nal[2:HEADER_BYTES].replace(b"\x00\x00\x03", b"\x00\x00"), "an HEVC header")
 
 
 def _sequence(bits: BitReader) -> tuple[int, Sequence]:

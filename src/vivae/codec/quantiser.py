@@ -20,14 +20,16 @@ LOOKED_AT = 64
 PACKETS = 300
 """In which key frames are looked for."""
 AV1 = ("av1", "libdav1d")
+BY_DECODER = ("h264", "mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1", "msmpeg4v3")
+"""Codecs of which FFmpeg's decoder tells."""
 
 
 def quantiser_of(path: str | os.PathLike[str], codec: str) -> float | None:
     """How coarsely the pictures of a file were coded, by what its codec has for it; None where that is not told.
 
     codec: FFmpeg's name. AV1: base_q_idx, 0 to 255. HEVC: QP of the key frames' slices. Motion JPEG, and images: the
-    mean step of the lowest nine frequencies of luma. H.264: QP; MPEG-1, MPEG-2, MPEG-4, H.263: twice the quantiser's
-    scale. All but the first four may have been coded by frames and blocks in different ways: it is a mean.
+    mean step of the lowest nine frequencies of luma. H.264: QP, as of 8 bits a sample, the mean of frames and blocks;
+    MPEG-1, MPEG-2, MPEG-4, H.263: twice the quantiser's scale, the mean again.
     """
     try:
         found: list[float]
@@ -40,7 +42,7 @@ def quantiser_of(path: str | os.PathLike[str], codec: str) -> float | None:
             steps = map(luma_step, first_packets(path, LOOKED_AT))
             found = [step for step in steps if step is not None]
         else:
-            found = decoded_quantisers(path)
+            found = decoded_quantisers(path) if codec in BY_DECODER else []
     except (FormatError, InputError, UnsupportedError):
         return None
     return float(np.mean(found)) if found else None

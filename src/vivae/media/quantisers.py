@@ -67,4 +67,6 @@ def told_by(frame: av.VideoFrame) -> list[float]:
         side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # as the stub has it
     except ValueError:
         return []
-    return [float(np.mean(data.qp_map())) for data in side_data if isinstance(data, VideoEncParams)]
+    # FFmpeg counts the steps that more bits a sample add (6 for each) to the quantiser of H.264.
+    deeper = 6 * (frame.format.components[0].bits - 8)
+    return [float(np.mean(data.qp_map())) - deeper for data in side_data if isinstance(data, VideoEncParams)]
