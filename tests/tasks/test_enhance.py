@@ -349,6 +349,7 @@ def test_a_stage_for_each_thing_that_a_network_of_its_own_knows():
     assert told(noise=10, deblock=0.5, crf=55) == [(1, Known(noise=10)), (1, Known(crf=55, coded=0.5))]
     assert told(noise=2, scale=2) == [(2, Known(noise=2, shrink=2))]
     assert told(noise=20, scale=3) == [(1, Known(noise=20)), (3, Known(shrink=3))]
+    assert told(deblock=1, coarse=0.9) == [(1, Known(coded=1, coarse=0.9))]
     assert told(noise=3, deblock=1, blur=1.5, scale=2) == [
         (1, Known(noise=3, coded=1, blur=1.5)),
         (2, Known(shrink=2)),

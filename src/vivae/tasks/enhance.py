@@ -213,7 +213,7 @@ def _plan(
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     if deblock:
-        base = replace(base, deblock=left.deblock, crf=left.crf, shares=left.shares)
+        base = replace(base, deblock=left.deblock, crf=left.crf, coarse=left.coarse)
     return replace(
         base,
         scale=scale,

@@ -19,7 +19,7 @@ from vivae.media.light import Light
 from vivae.media.masks import Mask, within
 from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
-from vivae.tasks.traces import NO_TRACES, Traces
+from vivae.tasks.traces import NO_TRACES, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
@@ -54,8 +54,8 @@ class Plan:
     """How much a codec has left, as `Known.coded`; 0 for nothing to remove."""
     crf: float = 0.0
     """Of the AV1 that has left it, as `Known.crf`; 0 where it is another codec."""
-    shares: tuple[float, float] = WHOLE
-    """Of what the networks for traces of codecs would change in luma and chroma: see `Traces`."""
+    coarse: float = UNKNOWN
+    """How coarsely that other codec quantised, as `Known.coarse`."""
     scale: int = 1
     blur: float = 0.0
     """Deviation in pixels to undo; 0 for none."""
@@ -67,7 +67,9 @@ class Plan:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
         if self.scale > 1 and self.noise <= LIGHT_NOISE and not (self.deblock or self.blur):
             return [(self.scale, Known(shrink=float(self.scale), noise=self.noise))]
-        noisy, coded = Known(noise=self.noise), Known(crf=self.crf, coded=self.deblock)
+        noisy, coded = Known(noise=self.noise), Known()
+        if self.deblock:
+            coded = Known(crf=self.crf, coded=self.deblock, coarse=0.0 if self.crf else self.coarse)
         if self.blur:
             # One network knows blur, and it knows the others along with it.
             told = [noisy._replace(crf=self.crf, coded=self.deblock, blur=self.blur)]
@@ -103,7 +105,7 @@ def advised(condition: Condition, left: Traces = NO_TRACES) -> Plan:
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
         deblock=left.deblock,
         crf=left.crf,
-        shares=left.shares if left.deblock else WHOLE,
+        coarse=left.coarse,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
@@ -139,13 +141,13 @@ class Family:
             views = DEEPER_VIEWS if name in DEEPER.values() else BEST_VIEWS
         return Chosen(load_enhancer(name, device=self.device), views)
 
-    def shares(self, plan: Plan, known: Known) -> tuple[float, float]:
+    def shares(self, known: Known, model: Enhancer) -> tuple[float, float]:
         """Of what is added in a stage that is told this. Other models, and those that undo blur or scale up, were not
         asked how much of theirs is right."""
         if self.model is not None or known.blur or known.shrink > 1:
             return WHOLE
         if known.coded:
-            return plan.shares
+            return believed(known, told="coarse" in model.config.attributes)
         share = share_of_noise(known.noise)
         return share, share
 
@@ -200,7 +202,7 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(family.of(known), times, known, family.shares(plan, known), kept[index] if kept else None)
+            _Stage(family, times, known, kept[index] if kept else None)
             for index, (times, known) in enumerate(plan.stages())
         ]
 
@@ -289,12 +291,11 @@ class _Item(NamedTuple):
 
 
 class _Stage:
-    def __init__(
-        self, chosen: Chosen, times: int, known: Known, shares: tuple[float, float], memory: Memory | None
-    ) -> None:
+    def __init__(self, family: Family, times: int, known: Known, memory: Memory | None) -> None:
+        chosen = family.of(known)
         self._runner = EnhancerRunner(chosen.model, views=chosen.views)
         self._runner.memory = memory
-        luma, chroma = shares
+        luma, chroma = family.shares(known, chosen.model)
         self._times, self._known, self._gains = times, known, (luma, chroma, chroma)
 
     def run(self, items: Iterator[_Item], skip: int) -> Iterator[_Item]:

@@ -1,8 +1,8 @@
 """What codecs have left of pictures, and how much of what a network would change is to be believed.
 
-Networks that do not see how coarsely footage is coded, and were taught on footage that is coded visibly, add to finely
-coded pictures mostly their own error, and too little to coarsely coded ones. What share of their residual leaves the
-least error is a straight line over the logarithm of the quantiser's step: `vivae.train.coarseness`.
+Networks take footage that they did not learn from for more spoilt than it is, the more so the finer it is coded. What
+share of their residual leaves the least error was asked by least squares on five DAVIS sequences, codec by codec. For
+one that is not told how coarsely the footage is coded, that is `vivae.train.coarseness` itself.
 """
 
 from typing import NamedTuple
@@ -12,21 +12,25 @@ import numpy as np
 from vivae.codec.quantiser import AV1
 from vivae.train.coarseness import FILTER_LESS, coarseness
 from vivae.train.degrade import coded_by
+from vivae.vae.enhancer import Known
 
 LEFT_ALONE = "vp9"
 """A codec whose own filters leave little, and of which nothing was learned."""
-LEAST_SHARE, LARGEST_SHARE = 0.1, 1.2
-"""Below, there is nothing worth removing. Above, the footage of other people was not asked."""
-UNKNOWN_SHARE = 0.6
+FINEST, COARSEST = 0.1, 1.5
+"""Of `coarseness`: below, there is nothing worth removing; above, nothing was learned."""
+UNKNOWN = 0.6
 """Where the quantiser is not known: right in the middle, of use to the coarse, and no great harm to the fine."""
-VISIBLE_SHARE = 0.4
+VISIBLE = 0.4
 """From where on traces are worth removing unasked."""
 CODED_BEFORE = 1.3
 """Blockiness (see `Condition`) of pictures that something without a filter has coded before, whatever has since."""
-CRFS, AV1_SHARES = (22, 26, 34, 41, 48, 55), (0.2, 0.33, 0.48, 0.6, 0.67, 0.75)
+TOLD = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
+TOLD_LUMA, TOLD_CHROMA = (0.28, 0.46, 0.63, 0.78, 0.88, 1.0), (0.36, 0.55, 0.65, 0.75, 0.8, 0.82)
+"""Shares of a network that is told, by coarseness."""
+LARGEST_SHARE = 1.2
+"""Of one that is not: above, the footage of other people was not asked."""
+CRFS, AV1_LUMA, AV1_CHROMA = (22, 26, 34, 41, 48, 55), (0.2, 0.33, 0.48, 0.6, 0.67, 0.75), 0.7
 """Of the networks for AV1, which are told the CRF and were taught on 42 and more; what is finer is left alone."""
-AV1_CHROMA = 0.7
-"""The same for chroma, whatever the CRF."""
 STEPS_PER_CRF, STEPS_BELOW = 4, 6
 """Of the median base_q_idx, for each of SVT-AV1's CRF; and how far it lies below so many times the CRF."""
 
@@ -38,13 +42,13 @@ class Traces(NamedTuple):
     """As `Known.coded`; 0 for nothing."""
     crf: float = 0.0
     """Of AV1, as `Known.crf`; 0 for another codec."""
-    shares: tuple[float, float] = (1.0, 1.0)
-    """What share to add of what a network would change, of luma and of chroma."""
+    coarse: float = UNKNOWN
+    """Of another codec, as `Known.coarse`."""
     visible: bool = False
     """Whether the quantiser says that there is something to be seen."""
 
 
-NO_TRACES = Traces(shares=(0.0, 0.0))
+NO_TRACES = Traces()
 
 
 def left_by(codec: str, quantiser: float | None = None, blockiness: float = 1.0) -> Traces:
@@ -54,19 +58,29 @@ def left_by(codec: str, quantiser: float | None = None, blockiness: float = 1.0)
     """
     if codec == LEFT_ALONE:
         return NO_TRACES
-    crf = 0.0
-    known = None if quantiser is None else coarseness(codec, quantiser)
     if codec in AV1:
         crf = 0.0 if quantiser is None else (quantiser + STEPS_BELOW) / STEPS_PER_CRF
-        share = float(np.interp(crf, CRFS, AV1_SHARES, left=0.0))
-    else:
-        share = UNKNOWN_SHARE if known is None else known
-    visible = known is not None and known >= VISIBLE_SHARE
-    if blockiness > CODED_BEFORE and codec not in (*FILTER_LESS, *AV1):
-        share = max(share, UNKNOWN_SHARE)
-    if share < LEAST_SHARE:
+        return NO_TRACES if crf < CRFS[0] else Traces(coded_by(codec), crf)
+    known = None if quantiser is None else coarseness(codec, quantiser)
+    coarse = UNKNOWN if known is None else known
+    if blockiness > CODED_BEFORE and codec not in FILTER_LESS:
+        coarse = max(coarse, UNKNOWN)
+    if coarse < FINEST:
         return NO_TRACES
-    share = min(share, LARGEST_SHARE)
+    visible = known is not None and known >= VISIBLE
+    return Traces(coded_by(codec), coarse=min(coarse, COARSEST), visible=visible)
+
+
+def believed(known: Known, *, told: bool) -> tuple[float, float]:
+    """What share to add of what a network would change, of luma and of chroma.
+
+    told: whether it is one of those that know how coarsely other codecs than AV1 quantised.
+    """
+    if known.crf:
+        return float(np.interp(known.crf, CRFS, AV1_LUMA)), AV1_CHROMA
+    if told:
+        luma, chroma = (float(np.interp(known.coarse, TOLD, shares)) for shares in (TOLD_LUMA, TOLD_CHROMA))
+        return luma, chroma
+    share = min(known.coarse, LARGEST_SHARE)
     # Chroma is coded more finely where luma is coarse, and more coarsely where it is fine.
-    chroma = AV1_CHROMA if codec in AV1 else 0.2 + 0.62 * share
-    return Traces(coded_by(codec), crf, (share, chroma), visible)
+    return share, 0.2 + 0.62 * share
