@@ -80,10 +80,11 @@ def enhance(
     """Write to `dst` a better `src`. Without any of the treatments, or with `auto`, what it needs is measured first.
 
     denoise: "auto", or the deviation of the noise in 8-bit RGB code values. deblock: remove what a codec left: blocks,
-    ringing, mosquito noise. scale: 2, 3 or 4 times wider and higher. light: brighten dark and flat footage, steadily
-    over time. deblur: sharpen soft focus. auto: what measuring advises, beside the treatments that are asked for.
-    mask: images or a video of an object, the first of them for the first frame, see `vivae.media.masks`; only that is
-    made better, with a soft edge, or with invert_mask all but that; where it is scaled, Lanczos enlarges the rest.
+    ringing, mosquito noise, as much of it as its quantiser says there is. scale: 2, 3 or 4 times wider and higher.
+    light: brighten dark and flat footage, steadily over time. deblur: sharpen soft focus. auto: what measuring advises,
+    beside the treatments that are asked for. mask: images or a video of an object, the first of them for the first
+    frame, see `vivae.media.masks`; only that is made better, with a soft edge, or with invert_mask all but that; where
+    it is scaled, Lanczos enlarges the rest.
     preset: "fast", or "best", which takes up to four times as long: a deeper network and two looks at each frame for
     what codecs leave, four looks for the rest.
     preview: write three seconds from this time on instead, the source on the left and the result on the right.
