@@ -141,13 +141,13 @@ class Family:
             views = DEEPER_VIEWS if name in DEEPER.values() else BEST_VIEWS
         return Chosen(load_enhancer(name, device=self.device), views)
 
-    def shares(self, known: Known, model: Enhancer) -> tuple[float, float]:
+    def shares(self, known: Known) -> tuple[float, float]:
         """Of what is added in a stage that is told this. Other models, and those that undo blur or scale up, were not
         asked how much of theirs is right."""
         if self.model is not None or known.blur or known.shrink > 1:
             return WHOLE
         if known.coded:
-            return believed(known, told="coarse" in model.config.attributes)
+            return believed(known)
         share = share_of_noise(known.noise)
         return share, share
 
@@ -295,7 +295,7 @@ class _Stage:
         chosen = family.of(known)
         self._runner = EnhancerRunner(chosen.model, views=chosen.views)
         self._runner.memory = memory
-        luma, chroma = family.shares(known, chosen.model)
+        luma, chroma = family.shares(known)
         self._times, self._known, self._gains = times, known, (luma, chroma, chroma)
 
     def run(self, items: Iterator[_Item], skip: int) -> Iterator[_Item]:

@@ -1,8 +1,7 @@
 """What codecs have left of pictures, and how much of what a network would change is to be believed.
 
 Networks take footage that they did not learn from for more spoilt than it is, the more so the finer it is coded. What
-share of their residual leaves the least error was asked by least squares on five DAVIS sequences, codec by codec. For
-one that is not told how coarsely the footage is coded, that is `vivae.train.coarseness` itself.
+share of their residual leaves the least error was asked by least squares on five DAVIS sequences, codec by codec.
 """
 
 from typing import NamedTuple
@@ -24,11 +23,9 @@ VISIBLE = 0.4
 """From where on traces are worth removing unasked."""
 CODED_BEFORE = 1.3
 """Blockiness (see `Condition`) of pictures that something without a filter has coded before, whatever has since."""
-TOLD = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
-TOLD_LUMA, TOLD_CHROMA = (0.28, 0.46, 0.63, 0.78, 0.88, 1.0), (0.36, 0.55, 0.65, 0.75, 0.8, 0.82)
-"""Shares of a network that is told, by coarseness."""
-LARGEST_SHARE = 1.2
-"""Of one that is not: above, the footage of other people was not asked."""
+COARSE = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
+LUMA, CHROMA = (0.28, 0.46, 0.63, 0.78, 0.88, 1.0), (0.36, 0.55, 0.65, 0.75, 0.8, 0.82)
+"""Shares by coarseness."""
 CRFS, AV1_LUMA, AV1_CHROMA = (22, 26, 34, 41, 48, 55), (0.2, 0.33, 0.48, 0.6, 0.67, 0.75), 0.7
 """Of the networks for AV1, which are told the CRF and were taught on 42 and more; what is finer is left alone."""
 STEPS_PER_CRF, STEPS_BELOW = 4, 6
@@ -71,16 +68,9 @@ def left_by(codec: str, quantiser: float | None = None, blockiness: float = 1.0)
     return Traces(coded_by(codec), coarse=min(coarse, COARSEST), visible=visible)
 
 
-def believed(known: Known, *, told: bool) -> tuple[float, float]:
-    """What share to add of what a network would change, of luma and of chroma.
-
-    told: whether it is one of those that know how coarsely other codecs than AV1 quantised.
-    """
+def believed(known: Known) -> tuple[float, float]:
+    """What share to add of what the network for traces would change that is told this, of luma and of chroma."""
     if known.crf:
         return float(np.interp(known.crf, CRFS, AV1_LUMA)), AV1_CHROMA
-    if told:
-        luma, chroma = (float(np.interp(known.coarse, TOLD, shares)) for shares in (TOLD_LUMA, TOLD_CHROMA))
-        return luma, chroma
-    share = min(known.coarse, LARGEST_SHARE)
-    # Chroma is coded more finely where luma is coarse, and more coarsely where it is fine.
-    return share, 0.2 + 0.62 * share
+    luma, chroma = (float(np.interp(known.coarse, COARSE, shares)) for shares in (LUMA, CHROMA))
+    return luma, chroma
