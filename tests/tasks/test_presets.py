@@ -16,7 +16,7 @@ from vivae.vae.enhancer import Known
 )
 def test_no_preset_multiplies_more_than_it_may(best, most, known):
     """At most 35,000 multiplications a pixel for fast, and 160,000 for best, all looks together."""
-    model, views, _ = Family(best=best).of(known)
+    model, views = Family(best=best).of(known)
     total = 0
 
     def count(layer, inputs, output):
