@@ -62,15 +62,15 @@ def test_timing_information_is_passed_over(decoder_model):
         assert read_sequence(header).width == 1280
 
 
-def coded(path, encoder, count=6, form="yuv420p", **options):
+def coded(path, encoder, count=6, form="yuv420p", height=128, **options):
     """A file of a moving pattern, by one of FFmpeg's encoders."""
     rng = np.random.default_rng(0)
     wide = np.kron(rng.integers(0, 255, (12, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 192, 128, form
+        stream.width, stream.height, stream.pix_fmt = 192, height, form
         for step in range(count):
-            picture = np.ascontiguousarray(wide[:128, 3 * step : 3 * step + 192])
+            picture = np.ascontiguousarray(wide[:height, 3 * step : 3 * step + 192])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -100,9 +100,18 @@ def test_the_quantiser_is_what_the_encoder_was_asked_for(tmp_path, suffix, codec
     assert quantiser_of(path, codec) == pytest.approx(expected, abs=0.01)
 
 
+def test_interlaced_rows_of_blocks_are_padded_to_pairs(tmp_path):
+    params = "qp=29:ipratio=1:pbratio=1:tff=1"
+    path = coded(tmp_path / "a.mkv", "libx264", height=112, flags="+ildct+ilme", **{"x264-params": params})
+    assert quantiser_of(path, "h264") == pytest.approx(29, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("codec", "encoder", "options"),
-    [("h264", "libx264", {"crf": "28"}), ("hevc", "libx265", {"x265-params": f"{X265}:qp=29"})],
+    [
+        ("h264", "libx264", {"crf": "28", "threads": "1"}),
+        ("hevc", "libx265", {"x265-params": f"{X265}:qp=29"}),
+    ],
 )
 def test_ten_bits_have_the_same_quantiser(tmp_path, codec, encoder, options):
     shallow, deep = (
