@@ -14,13 +14,14 @@ from vivae.errors import FormatError, InputError, UnsupportedError
 from vivae.media.jpeg import luma_step
 from vivae.media.packets import read_packets
 from vivae.media.quantisers import decoded_quantisers, first_packets
+from vivae.train.coarseness import MPEG
 
 LOOKED_AT = 64
 """Temporal units at the beginning of a stream."""
 PACKETS = 300
 """In which key frames are looked for."""
 AV1 = ("av1", "libdav1d")
-BY_DECODER = ("h264", "mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1", "msmpeg4v3")
+BY_DECODER = ("h264", *MPEG)
 """Codecs of which FFmpeg's decoder tells."""
 
 

@@ -208,8 +208,7 @@ def _coded(wanted: BenchClip, frames: int, family: Family) -> Record:
     result: Record = {}
     for name, (codec, crf) in CODECS.items():
         poor, left = _through(clip, codec, crf)
-        plan = Plan(deblock=left.deblock, crf=left.crf, coarse=left.coarse)
-        better, _ = restored(poor, plan, family)
+        better, _ = restored(poor, Plan().treating(left), family)
         before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
         result[name] = {"before": before, "after": after}
     return result

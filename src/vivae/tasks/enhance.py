@@ -214,7 +214,7 @@ def _plan(
     elif denoise is not None:
         base = replace(base, noise=float(denoise))
     if deblock:
-        base = replace(base, deblock=left.deblock, crf=left.crf, coarse=left.coarse)
+        base = base.treating(left)
     return replace(
         base,
         scale=scale,

@@ -5,7 +5,7 @@ more pixels are wanted. Light comes last. Cuts restart all of them.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +63,10 @@ class Plan:
     rate: int = 1
     """Times as many frames a second: 1, 2 or 4."""
 
+    def treating(self, left: Traces) -> "Plan":
+        """This, and what a codec has left removed."""
+        return replace(self, deblock=left.deblock, crf=left.crf, coarse=left.coarse)
+
     def stages(self) -> list[tuple[int, Known]]:
         """The runs of the enhancer: how many times larger each makes the picture first, and what it is told."""
         if self.scale > 1 and self.noise <= LIGHT_NOISE and not (self.deblock or self.blur):
@@ -101,14 +105,12 @@ def advised(condition: Condition, left: Traces = NO_TRACES) -> Plan:
     """What footage in this condition needs. left: see `vivae.tasks.traces.left_by`."""
     if not (condition.coded or left.visible) or condition.noise >= QUIET:
         left = NO_TRACES
-    return Plan(
+    plan = Plan(
         noise=condition.noise if condition.noise >= LEAST_NOISE else 0.0,
-        deblock=left.deblock,
-        crf=left.crf,
-        coarse=left.coarse,
         blur=min(condition.blur, 2.2) if condition.blur >= LEAST_BLUR else 0.0,
         light=condition.brightness < DARK or condition.spread < FLAT,
     )
+    return plan.treating(left)
 
 
 def share_of_noise(noise: float) -> float:

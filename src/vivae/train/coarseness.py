@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-FILTER_LESS = ("mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1", "msmpeg4v3", "mjpeg")
+MPEG = ("mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1", "msmpeg4v3")
+"""MPEG-1, MPEG-2, MPEG-4 part 2 and what is made like them, by FFmpeg's names."""
+FILTER_LESS = (*MPEG, "mjpeg")
 """Codecs without a filter in their loop."""
 HEVC_ABOVE_CRF = 5
 """QP of x265's key frames, for a CRF of 0."""
@@ -31,7 +33,7 @@ LAWS: dict[str, Callable[[float], float]] = {
     "h264": _by_qp(21.4),
     "hevc": _by_qp(24.5),
     "mjpeg": _by_step(6.0),
-} | dict.fromkeys(FILTER_LESS[:-1], _by_step(5.0))
+} | dict.fromkeys(MPEG, _by_step(5.0))
 
 
 def coarseness(codec: str, quantiser: float) -> float | None:
