@@ -143,3 +143,19 @@ def test_steadiness_counts_how_an_error_changes():
 
     assert loss(steady, 0.0) == pytest.approx(loss(flickering, 0.0), abs=1e-3)
     assert loss(flickering, 0.5) > loss(steady, 0.5) + 0.3
+
+
+def test_loop_restoration_is_part_of_a_pair(tmp_path):
+    """It makes other pictures, which a cache must not take for one another."""
+    noise = np.random.default_rng(0).normal(120, 30, (6, 24, 32, 48)).clip(0, 255).astype(np.uint8)
+    (tmp_path / "noise.packed").write_bytes(noise.tobytes())
+    passage = Passage(tmp_path / "noise.packed", noise.shape, 0, len(noise), "noise")
+    made = {}
+    for restoration in (False, True, False):
+        settings = DegradeSettings(
+            shrinks=(1,), crf_low=50, crf_high=50, preset=4, variants=1, restoration=restoration
+        )
+        (pair,) = make_pairs([passage], settings, tmp_path / "pairs")
+        found = pair.degraded.frames.tobytes()
+        assert made.setdefault(restoration, found) == found
+    assert made[False] != made[True]

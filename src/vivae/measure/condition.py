@@ -10,17 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vivae.measure.noise import noise_in
 from vivae.media import Frame, VideoInfo
 
-PATCH = 16
-FLATTEST = 0.2
-"""Share of patches, the flattest, that tell noise from texture."""
-UNBIASED = 1.07
-"""The flattest patches are also those where noise happens to be low."""
-CUT_OFF = 119.0
-"""Noise of a third of this, and more, measures too low, because black and white cut it off. Found on training clips."""
-NOISE_OF_LUMA = {"limited": 0.574, "full": 0.668}
-"""Deviation of luma for a unit of independent noise on R, G and B."""
 SHARP_EDGE = 0.85
 """Width (standard deviation, pixels) of the strongest edges of footage in focus."""
 LOSSY: dict[str, float] = {
@@ -58,15 +50,19 @@ class Condition:
     """Luma between the darkest and the brightest two per cent, from 0 to 1."""
 
 
-def measure_condition(frames: Sequence[Frame], info: VideoInfo) -> Condition:
-    """Judge sampled frames of one video, at least one."""
-    noise = _median([noise_of(frame) for frame in frames])
+def measure_condition(runs: Sequence[Sequence[Frame]], info: VideoInfo) -> Condition:
+    """Judge one video by frames from several places in it.
+
+    runs: of each place at least one frame. Of those that follow it only the noise is judged, which is told from texture
+    by them: see `vivae.measure.noise`.
+    """
+    frames = [run[0] for run in runs]
     blockiness = _median([_blockiness(frame.y) for frame in frames])
     pixels = info.estimated_frames * info.width * info.height
     bits = 0.0 if info.is_image or info.path.is_dir() else 8 * info.size_bytes / pixels
     low, middle, high = np.median([np.percentile(_light(frame), (2, 50, 98)) for frame in frames], axis=0)
     return Condition(
-        noise,
+        noise_in(runs),
         blockiness,
         bits,
         blockiness > 1.12 or 0 < bits < LOSSY.get(info.codec, 0),
@@ -74,30 +70,6 @@ def measure_condition(frames: Sequence[Frame], info: VideoInfo) -> Condition:
         float(middle),
         float(high - low),
     )
-
-
-def noise_of(frame: Frame) -> float:
-    """Standard deviation of Gaussian noise, in 8-bit RGB code values.
-
-    What a second difference in both directions leaves (Immerkaer, CVIU 1996) of the flattest patches: noise has it
-    everywhere, texture does not.
-    """
-    luma = frame.y.astype(np.float32)
-    rows, columns = (side // PATCH for side in luma.shape)
-    if not rows or not columns:
-        return 0.0
-    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-    power = _patches(np.asarray(cv2.filter2D(luma, -1, mask), np.float32) ** 2, rows, columns)
-    means = _patches(luma, rows, columns)
-    lit = (means > 28) & (means < 226)  # elsewhere clipping hides noise
-    chosen = power[lit] if lit.mean() > 0.1 else power.ravel()
-    seen = UNBIASED * float(np.sqrt(np.quantile(chosen, FLATTEST))) / NOISE_OF_LUMA[frame.color.range]
-    return seen * (1 + (seen / CUT_OFF) ** 2)
-
-
-def _patches(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    part = values[: rows * PATCH, : columns * PATCH]
-    return np.asarray(part.reshape(rows, PATCH, columns, PATCH).mean((1, 3)))
 
 
 def _blockiness(luma: NDArray[np.uint8]) -> float:

@@ -21,8 +21,9 @@ from vivae.codec.quantiser import quantiser_of
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.clip import Clip, Progress, no_progress
-from vivae.measure.condition import measure_condition, noise_of
+from vivae.measure.condition import measure_condition
 from vivae.measure.denoisers import FILTERS, filtered, non_local_means
+from vivae.measure.noise import noise_in
 from vivae.measure.quality import ClipQuality, compare_clips, psnr
 from vivae.measure.steadiness import warping_errors
 from vivae.measure.superres import GraphNet, scaled_up
@@ -177,7 +178,7 @@ def _filters(clip: Clip, noisy: Sequence[Frame], sigma: float) -> Record:
 
 
 def _ours(clip: Clip, noisy: Sequence[Frame], family: Family) -> Record:
-    level = float(np.median([noise_of(frame) for frame in noisy]))
+    level = noise_in([noisy])
     made, seconds = restored(noisy, Plan(noise=level), family)
     scored = _score(
         clip, [(index, frame.planes) for index, frame in enumerate(made)], seconds, f"measured {level:.1f}"
@@ -232,7 +233,7 @@ def _through(clip: Clip, codec: Codec, crf: float) -> tuple[list[Frame], Traces]
                 writer.write(frame)
         with open_video(path) as reader:
             poor = list(reader)
-        condition = measure_condition(poor, reader.info)
+        condition = measure_condition([[frame] for frame in poor], reader.info)
         left = left_by(reader.info.codec, quantiser_of(path, reader.info.codec), condition.blockiness)
     return [_frame(frame, seen.planes) for frame, seen in zip(clip.frames, poor, strict=True)], left
 

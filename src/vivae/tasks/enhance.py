@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 Preset = Literal["fast", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-SAMPLES = 12
-"""Frames that footage is judged by."""
+SAMPLES, RUN = 12, 2
+"""Places that footage is judged by, and frames at each."""
 PREVIEW_SECONDS = 3
 USUAL_CRF = 24.0
 """SVT-AV1's: enhanced footage is to stay as good as it has become."""
@@ -225,16 +225,17 @@ def _plan(
 
 def _samples(
     src: str | os.PathLike[str], info: VideoInfo, start: float | None, end: float | None
-) -> list[Frame]:
-    """Frames spread over the span, or its first ones where seeking finds nothing."""
+) -> list[list[Frame]]:
+    """Frames from places spread over the span, or its first ones where seeking finds nothing."""
     begin = start or 0.0
     finish = min(end or float("inf"), float(info.duration))
-    found = []
+    found: list[list[Frame]] = []
     for index in range(SAMPLES):
         at = begin + max(0.0, finish - begin) * index / SAMPLES
         try:
             with open_video(src, start=at) as reader:
-                found += list(itertools.islice(reader, 1))
+                run = list(itertools.islice(reader, RUN))
+                found += [run] if run else []
         except InputError:
             # No frame begins there: the last one lasts, or the file ends before it says so.
             if not found:

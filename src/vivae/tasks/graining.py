@@ -7,11 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from vivae.codec.grain import Grain, GrainMeter
 from vivae.codec.spool import with_cuts
-from vivae.measure.condition import noise_of
+from vivae.measure.noise import noise_in
 from vivae.media import Frame, VideoInfo, open_video
 from vivae.tasks.restore import LEAST_NOISE, Family, Plan, Restorer
 
@@ -44,7 +42,7 @@ def find_grain(
 ) -> Grained | None:
     """Look at frames spread over the span (seconds); None where there is too little noise to be worth it."""
     runs = list(_runs(src, info, start, end))
-    noise = float(np.median([noise_of(frame) for run in runs for frame in run]))
+    noise = noise_in(runs)
     if noise < LEAST_NOISE:
         return None
     meter = GrainMeter()

@@ -64,6 +64,8 @@ class DegradeSettings(Settings):
     crf_low: float = Field(30, ge=1, le=70)
     crf_high: float = Field(63, ge=1, le=70)
     preset: int = Field(8, ge=0, le=13)
+    restoration: bool = False
+    """Whether AV1 has its loop restoration, as FFmpeg's encoder writes it; vivae's own files have none."""
     variants: int = Field(3, ge=1, le=64)
     """Versions of every passage; each has a base size and a quantiser of its own."""
     frames: int = Field(64, ge=4)

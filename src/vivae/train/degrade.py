@@ -112,14 +112,18 @@ def _pieces(passage: Passage, longest: int) -> Iterator[Passage]:
 def _pair(
     clean: Passage, shrink: float, codec: CodedBy, quality: float, settings: DegradeSettings, cache: Path
 ) -> Pair:
-    what = (clean.array.name, clean.first, len(clean), shrink, codec, quality, settings.preset)
+    what: tuple[object, ...] = (
+        clean.array.name, clean.first, len(clean), shrink, codec, quality, settings.preset
+    )  # fmt: skip
+    if settings.restoration and codec == "av1":
+        what += ("restoration",)
     path = cache / (hashlib.sha256(repr(what).encode()).hexdigest()[:32] + ".packed")
     told_path = path.with_suffix(".quantisers")
     shape = (len(clean), *clean.shape[1:])
     if not told_path.is_file() or not path.is_file() or path.stat().st_size != int(np.prod(shape)):
         told: list[float] = []
         with atomic_path(path, force=True) as beside, Path(beside).open("wb") as file:
-            for planes in _degraded(clean.frames, shrink, codec, quality, settings.preset, told):
+            for planes in _degraded(clean.frames, shrink, codec, quality, settings, told):
                 file.write(pack(planes).tobytes())
         told_path.write_text(json.dumps(told))
     known = Known(shrink=shrink, coded=coded_by(codec))
@@ -131,7 +135,12 @@ def _pair(
 
 
 def _degraded(
-    frames: NDArray[np.uint8], shrink: float, codec: CodedBy, quality: float, preset: int, told: list[float]
+    frames: NDArray[np.uint8],
+    shrink: float,
+    codec: CodedBy,
+    quality: float,
+    settings: DegradeSettings,
+    told: list[float],
 ) -> Iterator[Planes]:
     """told: where to write the quantisers that the decoder tells of."""
     height, width = frames.shape[2] * 4, frames.shape[3] * 4
@@ -140,7 +149,7 @@ def _degraded(
     small = (shrinker(unpack(frame, height, width)) for frame in frames)
     if codec == "av1":
         picture = Picture(columns, rows, Fraction(25), ColorInfo.guess(height))
-        decoded = through_av1(small, picture, quality, preset)
+        decoded = through_av1(small, picture, quality, settings)
     else:
         decoded = through_codec(small, columns, rows, codec, quality, told)
     for planes in decoded:
@@ -152,9 +161,12 @@ def coded_by(codec: str) -> float:
     return 0.5 if codec in FILTERED else 1.0
 
 
-def through_av1(frames: Iterable[Planes], picture: Picture, crf: float, preset: int = 6) -> Iterator[Planes]:
+def through_av1(
+    frames: Iterable[Planes], picture: Picture, crf: float, settings: DegradeSettings
+) -> Iterator[Planes]:
     """Coded by SVT-AV1 as one group and decoded again."""
-    coded = encode_av1(frames, picture, Av1Settings(crf, preset, plain=True), threads=1)
+    extra = f"enable-restoration={settings.restoration:d}"
+    coded = encode_av1(frames, picture, Av1Settings(crf, settings.preset, extra=extra, plain=True), threads=1)
     return decode_av1((unit.data for unit in coded), threads=1)
 
 
