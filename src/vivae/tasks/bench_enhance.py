@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -17,24 +16,22 @@ import numpy as np
 import torch
 from av.video.reformatter import Interpolation
 
-from vivae.codec.quantiser import quantiser_of
 from vivae.measure import bench
 from vivae.measure.bench import BenchClip, Cell, Record
 from vivae.measure.clip import Clip, Progress, no_progress
-from vivae.measure.condition import measure_condition
 from vivae.measure.denoisers import FILTERS, filtered, non_local_means
 from vivae.measure.noise import noise_in
 from vivae.measure.quality import ClipQuality, compare_clips, psnr
 from vivae.measure.steadiness import warping_errors
 from vivae.measure.superres import GraphNet, scaled_up
-from vivae.media import Frame, Planes, open_video, open_writer
+from vivae.media import Frame, Planes
 from vivae.media.color import yuv_to_rgb
-from vivae.media.encoders import Codec
 from vivae.media.resample import Shrinker, enlarged
 from vivae.tasks.bench_between import between
+from vivae.tasks.bench_restoring import cut_to, even, frame_like, restored
+from vivae.tasks.bench_traces import CODECS, coded
 from vivae.tasks.enhance import check_preset
-from vivae.tasks.restore import Family, Plan, Restorer
-from vivae.tasks.traces import Traces, left_by
+from vivae.tasks.restore import Family, Plan
 from vivae.train.disturb import with_noise
 from vivae.vae.zoo import load_middle
 
@@ -42,21 +39,11 @@ PARTS = ("noise", "coded", "scale", "between", "speed")
 SIGMAS = (20, 30, 50)
 SLOW_FRAMES = 3
 """Of each clip, for the filter that takes seconds for each."""
-CODECS: dict[str, tuple[Codec, float]] = {
-    "x264 CRF 23": ("h264", 23),
-    "x264 CRF 32": ("h264", 32),
-    "x264 CRF 37": ("h264", 37),
-    "x264 CRF 42": ("h264", 42),
-    "x265 CRF 28": ("hevc", 28),
-    "AV1 CRF 35": ("av1", 35),
-    "AV1 CRF 45": ("av1", 45),
-    "AV1 CRF 55": ("av1", 55),
-}
 SCALES = (2, 4)
 SPEED_SIZE = (848, 480)
 SEED = 7
 VERSION = 1
-CODED_VERSION = 2
+CODED_VERSION = 3
 """Of the part on codecs: its files are written and read as anybody's are."""
 
 
@@ -100,7 +87,7 @@ def bench_enhance(
         if "noise" in wanted:
             jobs += [("noise", clip.name, partial(_noise, clip, frames, family, peers, own["noise"]))]
         if "coded" in wanted:
-            take = partial(_coded, clip, frames, family)
+            take = partial(coded, clip, frames, family)
             jobs += [("coded", clip.name, partial(own["coded"].get, f"coded-{clip.name}", clip.path, take))]
         if "scale" in wanted:
             take = partial(_scale, clip, frames, family, networks)
@@ -137,18 +124,10 @@ def _hashes(family: Family) -> dict[str, str]:
     return {part: " ".join(family.hashes(plan)[0] for plan in its) for part, its in plans.items()}
 
 
-def restored(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[list[Frame], float]:
-    """What vivae makes of frames of one shot, and the seconds it takes."""
-    started = time.perf_counter()
-    marked = ((frame, not index) for index, frame in enumerate(frames))
-    result = [item.frame for item in Restorer(plan, family).run(marked)]
-    return result, time.perf_counter() - started
-
-
 def _noise(
     wanted: BenchClip, frames: int, family: Family, peers: bench.Records, own: bench.Records
 ) -> Record:
-    clip = _even(wanted.load(frames))
+    clip = even(wanted.load(frames))
     result: Record = {}
     for sigma in SIGMAS:
         key = f"noise-{wanted.name}-{sigma}"
@@ -156,7 +135,7 @@ def _noise(
         def noisy(sigma: int = sigma) -> list[Frame]:
             rng = np.random.default_rng(SEED)
             color = clip.picture.color
-            return [_frame(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
+            return [frame_like(frame, with_noise(frame.planes, sigma, rng, color)) for frame in clip.frames]
 
         result[str(sigma)] = peers.get(key, wanted.path, lambda: _filters(clip, noisy(), sigma)) | own.get(  # noqa: B023
             f"{key}-vivae", wanted.path, lambda: _ours(clip, noisy(), family)
@@ -188,7 +167,7 @@ def _ours(clip: Clip, noisy: Sequence[Frame], family: Family) -> Record:
 
 def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, command: str) -> Record:
     color = clip.picture.color
-    pairs = [(clip.frames[index], _frame(clip.frames[index], planes)) for index, planes in made]
+    pairs = [(clip.frames[index], frame_like(clip.frames[index], planes)) for index, planes in made]
     shown = [tuple(yuv_to_rgb(frame.planes, color) for frame in pair) for pair in pairs]
     quality, _ = compare_clips([a for a, _ in pairs], [b for _, b in pairs])
     whole = len(made) == len(clip.frames)
@@ -204,40 +183,6 @@ def _score(clip: Clip, made: Sequence[tuple[int, Planes]], seconds: float, comma
     }
 
 
-def _coded(wanted: BenchClip, frames: int, family: Family) -> Record:
-    clip = _even(wanted.load(frames))
-    result: Record = {}
-    for name, (codec, crf) in CODECS.items():
-        poor, left = _through(clip, codec, crf)
-        better, _ = restored(poor, Plan().treating(left), family)
-        before, after = (compare_clips(clip.frames, seen)[0] for seen in (poor, better))
-        result[name] = {"before": before, "after": after}
-    return result
-
-
-def _through(clip: Clip, codec: Codec, crf: float) -> tuple[list[Frame], Traces]:
-    """Written to a file and read back; and what `enhance` finds that its codec has left."""
-    picture = clip.picture
-    with TemporaryDirectory() as room:
-        path = Path(room) / "coded.mp4"
-        with open_writer(
-            path,
-            width=picture.width,
-            height=picture.height,
-            fps=picture.fps,
-            color=picture.color,
-            codec=codec,
-            crf=crf,
-        ) as writer:
-            for frame in clip.frames:
-                writer.write(frame)
-        with open_video(path) as reader:
-            poor = list(reader)
-        condition = measure_condition([[frame] for frame in poor], reader.info)
-        left = left_by(reader.info.codec, quantiser_of(path, reader.info.codec), condition.blockiness)
-    return [_frame(frame, seen.planes) for frame, seen in zip(clip.frames, poor, strict=True)], left
-
-
 def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Record:
     result: Record = {}
     clip = wanted.load(frames)
@@ -245,9 +190,9 @@ def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Re
         width, height = (
             side // (2 * times) * 2 * times for side in (clip.picture.width, clip.picture.height)
         )
-        clean = [_frame(frame, _cut(frame.planes, width, height)) for frame in clip.frames]
+        clean = [frame_like(frame, cut_to(frame.planes, width, height)) for frame in clip.frames]
         shrinker = Shrinker(width // times, height // times, Interpolation.BICUBIC)
-        small = [_frame(frame, shrinker(frame.planes)) for frame in clean]
+        small = [frame_like(frame, shrinker(frame.planes)) for frame in clean]
         made: dict[str, Iterator[Planes]] = {
             "bicubic": (_bicubic(frame.planes, width, height) for frame in small),
             "Lanczos": (enlarged(frame.planes, width, height) for frame in small),
@@ -258,7 +203,7 @@ def _scale(wanted: BenchClip, frames: int, family: Family, networks: Path) -> Re
             if path.is_file():
                 made[name] = _scaled_by(GraphNet(path), small, times)
         result[str(times)] = {
-            name: _quality(clean, [_frame(a, planes) for a, planes in zip(clean, seen, strict=True)])
+            name: _quality(clean, [frame_like(a, planes) for a, planes in zip(clean, seen, strict=True)])
             for name, seen in made.items()
         }
     return result
@@ -283,7 +228,7 @@ def _speed(wanted: BenchClip, family: Family) -> Record:
         for plane, size in zip(frame.planes, sizes, strict=True)
     )
     frames = [
-        _frame(frame, (np.roll(y, 2 * step, 1), np.roll(u, step, 1), np.roll(v, step, 1)))
+        frame_like(frame, (np.roll(y, 2 * step, 1), np.roll(u, step, 1), np.roll(v, step, 1)))
         for step in range(12)
     ]
     result: Record = {}
@@ -296,7 +241,7 @@ def _speed(wanted: BenchClip, family: Family) -> Record:
         shown = frames
         if plan.scale > 1:
             shrinker = Shrinker(width // plan.scale, height // plan.scale)
-            shown = [_frame(item, shrinker(item.planes)) for item in frames]
+            shown = [frame_like(item, shrinker(item.planes)) for item in frames]
         runs = [_timed(shown, plan, family) for _ in range(3)]
         wall, busy = np.median(runs, axis=0)
         result[name] = {"fps": len(frames) / float(wall), "cpu_seconds": float(busy) / len(frames)}
@@ -308,32 +253,6 @@ def _timed(frames: Sequence[Frame], plan: Plan, family: Family) -> tuple[float, 
     before = time.process_time()
     _, wall = restored(frames, plan, family)
     return wall, time.process_time() - before
-
-
-def _frame(like: Frame, planes: Planes) -> Frame:
-    return Frame(*planes, like.time, like.duration, like.color)
-
-
-def _cut(planes: Planes, width: int, height: int) -> Planes:
-    y, u, v = planes
-    half = (slice(height // 2), slice(width // 2))
-    return (
-        np.ascontiguousarray(y[:height, :width]),
-        np.ascontiguousarray(u[half]),
-        np.ascontiguousarray(v[half]),
-    )
-
-
-def _even(clip: Clip) -> Clip:
-    """Sides that are multiples of 4: what every filter takes."""
-    picture = clip.picture
-    width, height = picture.width // 4 * 4, picture.height // 4 * 4
-    if (width, height) == (picture.width, picture.height):
-        return clip
-    frames = tuple(_frame(frame, _cut(frame.planes, width, height)) for frame in clip.frames)
-    return Clip(
-        clip.name, clip.info, type(picture)(width, height, picture.fps, picture.color, picture.sar), frames
-    )
 
 
 def _bicubic(planes: Planes, width: int, height: int) -> Planes:
@@ -368,11 +287,11 @@ def tables(result: Record) -> str:
             f"## Noise of {sigma}: colour PSNR in dB, and the warping error over the clean input's\n"
         )
         parts.append(bench.markdown_table(columns, rows, [2] * (len(columns) - 1)))
-    coded: dict[str, Any] = result.get("coded", {})
-    if coded:
+    traces: dict[str, Any] = result.get("coded", {})
+    if traces:
         gains = {
             clip: [found[name]["after"]["psnr_yuv"] - found[name]["before"]["psnr_yuv"] for name in CODECS]
-            for clip, found in coded.items()
+            for clip, found in traces.items()
         }
         parts.append("## Traces of codecs: gain of PSNR-YUV in dB\n")
         parts.append(bench.markdown_table(["clip", *CODECS], gains, [2] * len(CODECS)))
