@@ -5,7 +5,35 @@ import torch
 from torch import nn
 
 from vivae.tasks.restore import Family
-from vivae.vae.enhancer import Known
+from vivae.vae.cost import enhancer_cost
+from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
+from vivae.vae.zoo import serialise
+
+
+def multiplications(model):
+    """Of a pixel, counted as the layers run."""
+    total = 0
+
+    def count(layer, inputs, output):
+        nonlocal total
+        total += layer.weight.numel() * output.shape[-2] * output.shape[-1]
+
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    rows, columns = model.config.scene_size or (16, 16)
+    frame = torch.zeros(1, 24, rows, columns)
+    # With gradients every layer is called as a module, and none is fused with what follows it.
+    with torch.enable_grad():
+        model(
+            frame,
+            frame,
+            frame,
+            torch.zeros(1, len(model.config.attributes)),
+            model.scene(0, 0, rows, columns),
+        )
+    for hook in hooks:
+        hook.remove()
+    return total / (16 * rows * columns)
 
 
 @pytest.mark.parametrize("best, most", [(False, 35e3), (True, 160e3)])
@@ -17,19 +45,24 @@ from vivae.vae.enhancer import Known
 def test_no_preset_multiplies_more_than_it_may(best, most, known):
     """At most 35,000 multiplications a pixel for fast, and 160,000 for best, all looks together."""
     model, views = Family(best=best).of(known)
-    total = 0
+    assert 0 < views * multiplications(model) <= most
 
-    def count(layer, inputs, output):
-        nonlocal total
-        total += layer.weight.numel() * output.shape[-2] * output.shape[-1]
 
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    size = 16
-    frame = torch.zeros(1, 24, size, size)
-    # With gradients every layer is called as a module, and none is fused with what follows it.
-    with torch.enable_grad():
-        model(frame, frame, frame, torch.zeros(1, len(model.config.attributes)))
-    for hook in hooks:
-        hook.remove()
-    assert 0 < views * total / (16 * size**2) <= most
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"grid": 2, "blends": True, "depths": (3, 2)}, {"scene_size": (12, 20), "scene_features": 4}],
+)
+def test_what_a_network_costs_is_known_before_it_runs(shape):
+    model = Enhancer(EnhancerConfig(name="test", **shape)).eval()
+    # What turns attributes into gains is counted, too: hardly anything.
+    assert enhancer_cost(model.config) * 1000 == pytest.approx(multiplications(model), rel=0.02)
+
+
+@pytest.mark.parametrize("widths, views", [((24, 32), 4), ((64, 96), 2), ((128, 128), 1)])
+def test_the_best_preset_looks_as_often_as_it_can_afford(tmp_path, widths, views):
+    """Also with a network that it has never heard of."""
+    model = Enhancer(EnhancerConfig(name="mine", grid=2, widths=widths, depths=(2, 1)))
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(serialise(model))
+    assert Family(path, best=True).of(Known(noise=20)).views == views
+    assert Family(path).of(Known(noise=20)).views == 1

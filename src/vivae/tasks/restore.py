@@ -21,6 +21,7 @@ from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
 from vivae.tasks.traces import NO_TRACES, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
+from vivae.vae.cost import enhancer_cost
 from vivae.vae.enhancer import Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Step
 from vivae.vae.middle import MiddleFrame
@@ -35,8 +36,9 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 
 DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 """The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
-BEST_VIEWS, DEEPER_VIEWS = 4, 2
-"""Looks at each frame of the best preset, plain and mirrored: of a quick network, and of a deeper one."""
+MOST, VIEWS = 160.0, (4, 2)
+"""kMAC a pixel of the best preset at most, and the looks at each frame, plain and mirrored, of which it takes as many
+as that allows."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for
 noise, and where there is little noise that is most of what it takes. By least squares on five DAVIS sequences."""
@@ -133,15 +135,13 @@ class Family:
     """One for everything, by name or path, instead of the family."""
     device: str = "cpu"
     best: bool = False
-    """Whether quality counts more than time: up to 160 kMAC a pixel, in a deeper network or in several looks."""
+    """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST`."""
 
     def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
-        name = self.model or _specialist(known, self.best)
-        views = 1
-        if self.best:
-            views = DEEPER_VIEWS if name in DEEPER.values() else BEST_VIEWS
-        return Chosen(load_enhancer(name, device=self.device), views)
+        model = load_enhancer(self.model or _specialist(known, self.best), device=self.device)
+        affordable = (views for views in VIEWS if self.best and views * enhancer_cost(model.config) <= MOST)
+        return Chosen(model, next(affordable, 1))
 
     def shares(self, known: Known) -> tuple[float, float]:
         """Of what is added in a stage that is told this. Other models, and those that undo blur or scale up, were not

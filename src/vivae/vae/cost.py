@@ -1,11 +1,13 @@
 """What a model costs: multiply-accumulates a pixel, parameters and bytes."""
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vivae.vae.config import VAEConfig
+from vivae.vae.enhancer import CHANNELS, Enhancer, EnhancerConfig
 from vivae.vae.model import VideoVAE
 
 
@@ -47,3 +49,16 @@ def cost_of(config: VAEConfig, side: int = 256) -> Cost:
             model.prior.expect(model.expect(state, quality, condition), latent)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(counted(encoding), counted(decoding), counted(predicting), parameters)
+
+
+@cache
+def enhancer_cost(config: EnhancerConfig) -> float:
+    """kMAC for each luma pixel of one look at a frame; nothing is computed or allocated."""
+    model = Enhancer(config).to("meta")
+    rows, columns = config.scene_size or (16, 16)
+    frame = torch.zeros(1, CHANNELS, rows, columns, device="meta")
+    told = torch.zeros(1, len(config.attributes), device="meta")
+    # With gradients every layer is a function of its own, and none is fused with what follows it.
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        model(frame, frame, frame, told, model.scene(0, 0, rows, columns))
+    return float(counter.get_total_flops()) / 2 / (16 * rows * columns) / 1000
