@@ -5,7 +5,7 @@ so the lesser of both measures is believed.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -37,7 +37,7 @@ def noise_of(frame: Frame) -> float:
     What a second difference in both directions leaves (Immerkaer, CVIU 1996) of the flattest patches: noise has it
     everywhere, texture does not.
     """
-    return _level(frame.y, frame, _powers(_finest(frame.y.astype(np.float32))))
+    return _level(frame.y, _powers(_finest(frame.y.astype(np.float32))), frame.color.range)
 
 
 def noise_in(runs: Iterable[Sequence[Frame]]) -> float:
@@ -69,8 +69,8 @@ def _share_that_changes(before: Frame, frame: Frame) -> float:
     # Both coordinates are in one map: OpenCV takes None for the other, its stubs do not.
     shown, moved = cv2.split(cv2.remap(pair, maps, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
     kept = _powers(_finest(np.asarray(moved, np.float32))) / _powers(_finest(drawn)).mean()
-    changing = _level(now, frame, _powers(_finest(now - shown)) / (1 + kept))
-    seen = _level(now, frame, _powers(_finest(now.astype(np.float32))))
+    changing = _level(now, _powers(_finest(now - shown)) / (1 + kept), frame.color.range)
+    seen = _level(now, _powers(_finest(now.astype(np.float32))), frame.color.range)
     return min(1.0, changing / seen) if seen else 1.0
 
 
@@ -81,7 +81,7 @@ def _middle(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return luma[top : top + most_rows, left : left + most_columns]
 
 
-@cache
+@lru_cache(maxsize=2)  # frames of one video are of one size; a server sees many videos
 def _drawn(height: int, width: int) -> Luma:
     return np.random.default_rng(0).standard_normal((height, width), np.float32)
 
@@ -95,14 +95,14 @@ def _powers(finest: Luma) -> Luma:
     return _patches(finest**2)
 
 
-def _level(luma: NDArray[np.uint8], frame: Frame, powers: Luma) -> float:
-    """Noise, from what patches of a frame, or of a part of its luma, have of it."""
+def _level(luma: NDArray[np.uint8], powers: Luma, span: str) -> float:
+    """Noise, from what each patch of a luma has of it. span: of the luma, "limited" or "full"."""
     if not powers.size:
         return 0.0
     means = _patches(luma.astype(np.float32))
     lit = (means > 28) & (means < 226)  # elsewhere clipping hides noise
     chosen = powers[lit] if lit.mean() > 0.1 else powers.ravel()
-    seen = UNBIASED * float(np.sqrt(np.quantile(chosen, FLATTEST))) / NOISE_OF_LUMA[frame.color.range]
+    seen = UNBIASED * float(np.sqrt(np.quantile(chosen, FLATTEST))) / NOISE_OF_LUMA[span]
     return seen * (1 + (seen / CUT_OFF) ** 2)
 
 
