@@ -228,6 +228,22 @@ def test_enhance_and_download(at_work, tmp_path):
     assert line == "vivae enhance street.mp4 -o street-enhanced.mp4 --light --auto"
 
 
+def test_a_part_that_is_put_in_anew_is_drawn_again(at_work):
+    """As Gradio does now and then while the page is being built."""
+    page = at_work
+    tab(page, "Enhance")
+    page.get_by_label("Darkness").check()
+    page.click("#vv-enhance-start")
+    ended(page)
+    page.evaluate(
+        "document.querySelectorAll('.vv-part').forEach(part => part.replaceWith(part.cloneNode(false)))"
+    )
+    plays(player(page))
+    page.get_by_role("link", name="street-enhanced.mp4").wait_for()
+    page.get_by_role("tab", name="Compress").click()
+    page.wait_for_selector("#vv-compress-start")
+
+
 def probe_frames(page):
     return page.evaluate("vivaeBench.clip().facts.frames")
 

@@ -182,10 +182,10 @@ def _sentence(text: str) -> str:
 
 
 def _part(name: str, **data: str) -> None:
-    attributes = "".join(f' data-{key}="{value}"' for key, value in data.items())
+    attributes = "".join(f' data-{key}="{value}"' for key, value in {"part": name, **data}.items())
     gr.HTML(
         f'<div class="vv-part"{attributes}></div>',
-        js_on_load=f"vivaeBench.mount({json.dumps(name)}, element)",
+        js_on_load="vivaeBench.start()",
         apply_default_css=False,
     )
 

@@ -1,18 +1,19 @@
 /* The workbench: what the page knows of the visitor's room, asked for again and again, and the parts that show it.
-   Parts are mounted by Gradio's HTML components; each is drawn by a function of (element, bench). */
+   Each part is an element that Gradio puts into the page, drawn by a function of (element, bench) by its name. */
 const vivaeBench = {
   room: { clips: [], jobs: [], left: null }, parts: new Map(), chosen: null, shown: null, seen: { time: 0, frame: 0, points: [] },
   tab: "compress", tool: "point", picks: { style: "wave", second: "", normal: [] }, sending: [], alarm: "", asks: 0, heard: 0,
 
-  mount(name, element) {
-    const root = element.querySelector(".vv-part") || element, draw = BENCH[name](root, this);
-    this.parts.set(root, { root, draw });
-    draw();
+  start() {
+    this.draw();
     if (!this.timer) this.poll();
   },
   draw() {
-    /* A part that Gradio has taken out for a moment is kept: it may come back. */
-    for (const part of this.parts.values()) if (part.root.isConnected) part.draw();
+    /* Gradio may put a part in later than it says, take it out for a moment, or put an empty one in its place. */
+    for (const root of document.querySelectorAll(".vv-part")) {
+      if (!this.parts.has(root)) this.parts.set(root, BENCH[root.dataset.part](root, this));
+    }
+    for (const [root, draw] of this.parts) if (root.isConnected) draw();
   },
 
   async poll() {

@@ -9,7 +9,7 @@ BENCH.tray = (root, bench) => {
   const known = new Map();
 
   let depth = 0;
-  const over = on => drop.classList.toggle("over", on);
+  const over = on => document.querySelector(".vv-drop")?.classList.toggle("over", on);  // the one that stands there now
   const carries = event => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
   if (!bench.dropping) {
     bench.dropping = true;
