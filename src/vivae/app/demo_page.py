@@ -31,7 +31,7 @@ from vivae.measure.bench import cpu_name
 from vivae.measure.clip import Clip
 from vivae.measure.peers import Point
 from vivae.measure.quality import ClipQuality
-from vivae.media import Frame, open_video, open_writer
+from vivae.media import Frame, open_video, write_frames
 from vivae.vae.cost import cost_of
 from vivae.vae.model import VideoVAE
 
@@ -315,19 +315,10 @@ def _playable(clip: Clip, path: Path, folder: Path) -> Path:
 
 def _for_page(clip: Clip, frames: Sequence[Frame], path: Path) -> Path:
     """Frames as an H.264 file that every browser plays, at the clip's times."""
-    picture = clip.picture
-    with open_writer(
-        path,
-        width=picture.width,
-        height=picture.height,
-        fps=picture.fps,
-        color=picture.color,
-        sar=picture.sar,
-        codec="h264",
-        crf=PAGE_CRF,
-        time_base=clip.info.time_base,
-        force=True,
-    ) as writer:
-        for frame, timed in zip(frames, clip.frames, strict=True):
-            writer.write(Frame(*frame.planes, timed.time, timed.duration, frame.color))
-    return path
+    timed = (
+        Frame(*frame.planes, like.time, like.duration, frame.color)
+        for frame, like in zip(frames, clip.frames, strict=True)
+    )
+    return write_frames(
+        path, timed, clip.picture, codec="h264", crf=PAGE_CRF, time_base=clip.info.time_base, force=True
+    )

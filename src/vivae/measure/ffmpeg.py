@@ -14,7 +14,7 @@ from typing import Literal
 
 from vivae.errors import UnsupportedError, VivaeError
 from vivae.measure.clip import Clip
-from vivae.media import ColorInfo, Frame, Picture, open_writer
+from vivae.media import ColorInfo, Frame, Picture, write_frames
 
 Variant = Literal["vmaf", "neg"]
 MODELS: dict[Variant, str] = {"vmaf": "vmaf_v0.6.1", "neg": "vmaf_v0.6.1neg"}
@@ -96,17 +96,7 @@ def vmaf_of(
 
 
 def _write_y4m(frames: Iterable[Frame], picture: Picture, path: Path) -> Path:
-    with open_writer(
-        path,
-        width=picture.width,
-        height=picture.height,
-        fps=picture.fps,
-        color=picture.color,
-        sar=picture.sar,
-    ) as writer:
-        for frame in frames:
-            writer.write(frame)
-    return path
+    return write_frames(path, frames, picture)
 
 
 def _run(arguments: Sequence[str], folder: Path | None = None) -> None:

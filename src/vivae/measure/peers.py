@@ -16,7 +16,7 @@ from vivae.errors import InputError
 from vivae.measure import ffmpeg
 from vivae.measure.clip import Clip
 from vivae.measure.quality import ClipQuality, FrameQuality, compare_clips
-from vivae.media import Frame, open_video, open_writer
+from vivae.media import Frame, open_video, write_frames
 from vivae.media.encoders import encoder_for, encoder_options
 
 SIZE_TOLERANCE = 0.05
@@ -120,24 +120,10 @@ def encode(peer: Peer, clip: Clip, quality: float, path: Path, *, threads: int =
     if peer.codec == "vvc":
         seconds = ffmpeg.encode_vvc(clip, path, quality, peer.preset, threads)
     else:
-        picture = clip.picture
-        with open_writer(
-            path,
-            width=picture.width,
-            height=picture.height,
-            fps=picture.fps,
-            color=picture.color,
-            sar=picture.sar,
-            codec=peer.codec,
-            crf=quality,
-            preset=peer.preset,
-            options=peer.options,
-            threads=threads,
-            time_base=clip.info.time_base,
-            force=True,
-        ) as writer:
-            for frame in clip.frames:
-                writer.write(frame)
+        write_frames(
+            path, clip.frames, clip.picture, codec=peer.codec, crf=quality, preset=peer.preset,
+            options=peer.options, threads=threads, time_base=clip.info.time_base, force=True,
+        )  # fmt: skip
         seconds = time.perf_counter() - started
     return Trial(peer.name, quality, path, path.stat().st_size, seconds, peer.command(quality, threads))
 

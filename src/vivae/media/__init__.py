@@ -24,7 +24,7 @@ from vivae.media.live import is_live, open_live
 from vivae.media.probe import StreamInfo, VideoInfo, probe
 from vivae.media.reader import VideoReader, open_video, read_first
 from vivae.media.sequence import encode_png
-from vivae.media.writer import VideoWriter, open_writer
+from vivae.media.writer import VideoWriter, open_writer, write_frames
 
 __all__ = [
     "PACKED_CHANNELS",
@@ -49,4 +49,5 @@ __all__ = [
     "read_first",
     "refuse_overwrite",
     "unpack",
+    "write_frames",
 ]

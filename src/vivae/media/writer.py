@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import av
 
@@ -122,6 +122,24 @@ def open_writer(
     if copy_from is not None:
         _name_lost(find_source(copy_from), "a folder of images" if folder else suffix)
     return VideoWriter(target, picture, lambda stack: _plain(stack, target, force, picture, folder))
+
+
+def write_frames(
+    path: str | os.PathLike[str], frames: Iterable[Frame], picture: Picture, **options: Any
+) -> Path:
+    """All of a video at once. picture: its size, rate, colour and sample aspect ratio; options: as of `open_writer`."""
+    with open_writer(
+        path,
+        width=picture.width,
+        height=picture.height,
+        fps=picture.fps,
+        color=picture.color,
+        sar=picture.sar,
+        **options,
+    ) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return Path(path)
 
 
 class Whole(Generic[S]):

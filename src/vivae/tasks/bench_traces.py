@@ -12,7 +12,7 @@ from vivae.measure.bench import BenchClip, Record
 from vivae.measure.clip import Clip
 from vivae.measure.condition import measure_condition
 from vivae.measure.quality import compare_clips
-from vivae.media import Frame, open_video, open_writer
+from vivae.media import Frame, open_video, write_frames
 from vivae.media.color import video_frame
 from vivae.media.encoders import ENCODERS
 from vivae.tasks.bench_restoring import even, frame_like, restored
@@ -53,27 +53,15 @@ def through_file(clip: Clip, codec: str, quality: float) -> tuple[list[Frame], T
     """Written to a file and read back; and what `enhance` finds that its codec has left. quality: see `CODECS`."""
     with TemporaryDirectory() as room:
         path = Path(room) / "coded.mkv"
-        (_write if codec in ENCODERS else _write_older)(path, clip, codec, quality)
+        if codec in ENCODERS:
+            write_frames(path, clip.frames, clip.picture, codec=codec, crf=quality)
+        else:
+            _write_older(path, clip, codec, quality)
         with open_video(path) as reader:
             poor = list(reader)
         condition = measure_condition([[frame] for frame in poor], reader.info)
         left = left_by(reader.info.codec, quantiser_of(path, reader.info.codec), condition.blockiness)
     return [frame_like(frame, seen.planes) for frame, seen in zip(clip.frames, poor, strict=True)], left
-
-
-def _write(path: Path, clip: Clip, codec: str, crf: float) -> None:
-    picture = clip.picture
-    with open_writer(
-        path,
-        width=picture.width,
-        height=picture.height,
-        fps=picture.fps,
-        color=picture.color,
-        codec=codec,
-        crf=crf,
-    ) as writer:
-        for frame in clip.frames:
-            writer.write(frame)
 
 
 def _write_older(path: Path, clip: Clip, codec: str, quantiser: float) -> None:

@@ -7,28 +7,21 @@ from typing import Any
 import vivae
 from vivae.measure.clip import Clip
 from vivae.measure.peers import Point, Trial, point_of
-from vivae.media import Frame, open_video, open_writer
+from vivae.media import Frame, open_video, open_writer, write_frames
 from vivae.media.resample import Shrinker, base_size, enlarged
 
 
 def write_lossless(clip: Clip, path: Path) -> Path:
     """The clip as an .mp4 (H.264) that decodes to exactly its frames at exactly its times; sides must be even."""
-    picture = clip.picture
-    with open_writer(
+    return write_frames(
         path,
-        width=picture.width,
-        height=picture.height,
-        fps=picture.fps,
-        color=picture.color,
-        sar=picture.sar,
+        clip.frames,
+        clip.picture,
         codec="h264",
         lossless=True,
         time_base=clip.info.time_base,
         force=True,
-    ) as writer:
-        for frame in clip.frames:
-            writer.write(frame)
-    return path
+    )
 
 
 def scaled_file(
