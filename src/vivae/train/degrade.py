@@ -165,8 +165,8 @@ def through_av1(
     frames: Iterable[Planes], picture: Picture, crf: float, settings: DegradeSettings
 ) -> Iterator[Planes]:
     """Coded by SVT-AV1 as one group and decoded again."""
-    extra = f"enable-restoration={settings.restoration:d}"
-    coded = encode_av1(frames, picture, Av1Settings(crf, settings.preset, extra=extra, plain=True), threads=1)
+    how = Av1Settings(crf, settings.preset, plain=True, restoration=settings.restoration)
+    coded = encode_av1(frames, picture, how, threads=1)
     return decode_av1((unit.data for unit in coded), threads=1)
 
 
