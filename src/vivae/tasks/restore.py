@@ -36,7 +36,7 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 
 DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 """The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
-MOST, VIEWS = 160.0, (4, 2)
+MOST_KMAC, VIEWS = 160.0, (4, 2)
 """kMAC a pixel of the best preset at most, and the looks at each frame, plain and mirrored, of which it takes as many
 as that allows."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
@@ -135,12 +135,14 @@ class Family:
     """One for everything, by name or path, instead of the family."""
     device: str = "cpu"
     best: bool = False
-    """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST`."""
+    """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST_KMAC`."""
 
     def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
         model = load_enhancer(self.model or _specialist(known, self.best), device=self.device)
-        affordable = (views for views in VIEWS if self.best and views * enhancer_cost(model.config) <= MOST)
+        affordable = (
+            views for views in VIEWS if self.best and views * enhancer_cost(model.config) <= MOST_KMAC
+        )
         return Chosen(model, next(affordable, 1))
 
     def shares(self, known: Known) -> tuple[float, float]:

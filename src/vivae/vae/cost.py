@@ -54,11 +54,11 @@ def cost_of(config: VAEConfig, side: int = 256) -> Cost:
 @cache
 def enhancer_cost(config: EnhancerConfig) -> float:
     """kMAC for each luma pixel of one look at a frame; nothing is computed or allocated."""
-    model = Enhancer(config).to("meta")
-    rows, columns = config.scene_size or (16, 16)
-    frame = torch.zeros(1, CHANNELS, rows, columns, device="meta")
-    told = torch.zeros(1, len(config.attributes), device="meta")
+    side = 16
+    with torch.device("meta"):
+        model = Enhancer(config)
+        frame, told = torch.zeros(1, CHANNELS, side, side), torch.zeros(1, len(config.attributes))
     # With gradients every layer is a function of its own, and none is fused with what follows it.
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
-        model(frame, frame, frame, told, model.scene(0, 0, rows, columns))
-    return float(counter.get_total_flops()) / 2 / (16 * rows * columns) / 1000
+        model(frame, frame, frame, told, model.scene(0, 0, side, side))
+    return float(counter.get_total_flops()) / 2 / (16 * side**2) / 1000
