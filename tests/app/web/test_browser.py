@@ -229,7 +229,7 @@ def test_enhance_and_download(at_work, tmp_path):
 
 
 def test_a_part_that_is_put_in_anew_is_drawn_again(at_work):
-    """As Gradio does now and then while the page is being built."""
+    """Whatever puts it there: the page is put together while the parts already draw."""
     page = at_work
     tab(page, "Enhance")
     page.get_by_label("Darkness").check()
