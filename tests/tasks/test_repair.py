@@ -56,7 +56,7 @@ def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap
 
 def test_what_a_shot_shows_is_what_was_judged(coarse, tmp_path, cheap):
     shot, plain = coarse
-    model = load_enhancer("deblock-av1")
+    model = load_enhancer("repair")
     coded = Repair(model).given(shot, plain, threads=1)
     assert coded.units == plain.units
     assert coded.layer.kind == "repair"
@@ -69,7 +69,7 @@ def test_what_a_shot_shows_is_what_was_judged(coarse, tmp_path, cheap):
 @pytest.mark.parametrize("why", ["fine", "enhanced already", "not worth its record", "it has nothing to say"])
 def test_a_shot_stays_as_it_is(coarse, why, monkeypatch):
     shot, coded = coarse
-    model = load_enhancer("deblock-av1")
+    model = load_enhancer("repair")
     if why == "fine":
         coded = replace(coded, base=Base(Av1Settings(REPAIR_FROM - 1, 9)))
     elif why == "enhanced already":
@@ -119,7 +119,7 @@ def test_only_a_camera_s_own_model_is_asked_where_there_is_no_hope(coarse, monke
 
 def test_gains_leave_the_least_error(coarse):
     shot, plain = coarse
-    model = load_enhancer("deblock-av1")
+    model = load_enhancer("repair")
     coded = encode_shot(shot, replace(plain.base, enhance=True), model, threads=1)
     whole = replace(coded.layer, gain_y=GAIN_UNIT, gain_u=GAIN_UNIT, gain_v=GAIN_UNIT)
     products = products_of(shot, coded.units, whole, model, 1)
@@ -140,7 +140,7 @@ def test_a_file_with_an_own_up_scaler_is_repaired_by_the_shipped_model(coarse, t
     own = tmp_path / "own.safetensors"
     torch.manual_seed(0)
     own.write_bytes(serialise(Enhancer(EnhancerConfig(name="own", widths=(8, 8))), {}))
-    write(tmp_path / "a.mp4", shot, Repair(load_enhancer("deblock-av1")).given(shot, plain, threads=1))
+    write(tmp_path / "a.mp4", shot, Repair(load_enhancer("repair")).given(shot, plain, threads=1))
     assert len(decoded(tmp_path / "a.mp4", model=own)) == len(shot)
     with pytest.raises(ModelMismatch, match="none of the shipped ones and not"):
         enhancers(own)(NO_MODEL)

@@ -1,8 +1,8 @@
 """The layer over a base of full size: what a coarse quantiser has taken, given back as far as the pictures around tell.
 
-The network that `vivae enhance --deblock` has for AV1 says what is missing, and least squares over frames of the shot
-say how much of that to believe. A shot for which it is not worth its record stays plain AV1. Decoding takes as long as
-enhancing, so it is for who wants small files and has time.
+A network that knows AV1's traces, as that of `vivae enhance --deblock` does, says what is missing, and least squares
+over frames of the shot say how much of that to believe. A shot for which it is not worth its record stays plain AV1.
+Decoding takes as long as enhancing, so it is for who wants small files and has time.
 """
 
 from dataclasses import dataclass

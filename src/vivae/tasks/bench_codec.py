@@ -101,7 +101,7 @@ def bench_codec(
     for clip in chosen if "grain" in wanted else ():
         measure = partial(grain, clip, frames, speed, threads)
         jobs.append(("grain", clip.name, partial(own_records.get, f"grain-{clip.name}", clip.path, measure)))
-    for part, network, tune in (("texture", "texture", "perceptual"), ("repair", "deblock-av1", "psnr")):
+    for part, network, tune in (("texture", "texture", "perceptual"), ("repair", "repair", "psnr")):
         for clip in chosen if part in wanted else ():
             records = bench.Records(folder, own | {part: load_enhancer(network).hash})
             measure = partial(both_ways, clip, frames, speed, tune, Path(data) / "peers", threads)

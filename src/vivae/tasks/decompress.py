@@ -16,7 +16,7 @@ from vivae.media.frames import as_seconds
 from vivae.media.memory import keep_freed
 from vivae.tasks.common import Progress, expected_frames, folder_of, no_progress, room_for
 from vivae.vae.enhancer import Enhancer
-from vivae.vae.zoo import list_models, load_enhancer
+from vivae.vae.zoo import is_named, list_models, load_enhancer
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def enhancers(model: str | Path | None, device: str = "cpu") -> Models:
     def found(prefix: str) -> Enhancer:
         for name in [*([] if model is None else [model]), *list_models("enhancer")]:
             enhancer = load_enhancer(name, device=device)
-            if enhancer.hash.startswith(prefix):
+            if is_named(enhancer, prefix):
                 return enhancer
         raise ModelMismatch(
             f"the file was made with an up-scaler of hash {prefix}..., which is {which}: give its path as the model"

@@ -107,7 +107,7 @@ def layered_job(
     grained = _grained(source, enhancer, device, tell) if options.grain else None
     repair: Repair | None = None
     if options.tune == "psnr" or (speed <= REPAIRED_UP_TO and options.tune is None and not options.grain):
-        repair = Repair(load_enhancer("deblock-av1", device=device))
+        repair = Repair(load_enhancer("repair", device=device))
     folder = folder_for(dst)
     where, masks, found = _matters(source, options.roi, folder, device, progress, tell)
     if grained is not None:

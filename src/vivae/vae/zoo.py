@@ -204,7 +204,7 @@ def _inflated(kept: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.frombuffer(raw, "<i4").astype(np.int32)).reshape(like.shape)
 
 
-def is_named(model: VideoVAE, named: str) -> bool:
+def is_named(model: VideoVAE | Enhancer, named: str) -> bool:
     """Whether a file that names its model by this hash, or the beginning of it, means `model`.
 
     A model that was stored in another form, with other bytes, is the same all the same: its notes say by which hashes
