@@ -120,3 +120,10 @@ def test_av1_is_told_by_its_crf():
     assert 40 < coarse.crf < coarser.crf < 64
     assert share(coarse) < share(coarser) < 1
     assert left_by("hevc", 40).crf == 0
+
+
+def test_coarse_av1_is_treated_unasked_and_fine_is_not():
+    fine, coarse = left_by("av1", 4 * 36 - 6), left_by("av1", 4 * 48 - 6)
+    assert fine.deblock
+    assert not fine.visible
+    assert coarse.visible

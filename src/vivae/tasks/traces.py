@@ -21,6 +21,8 @@ UNKNOWN = 0.6
 """Where the quantiser is not known: right in the middle, of use to the coarse, and no great harm to the fine."""
 VISIBLE = 0.4
 """From where on traces are worth removing unasked."""
+VISIBLE_CRF = 41
+"""The same of AV1: a tenth of a dB is to be had there, see the lab notes."""
 CODED_BEFORE = 1.3
 """Blockiness (see `Condition`) of pictures that something without a filter has coded before, whatever has since."""
 COARSE = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
@@ -57,7 +59,7 @@ def left_by(codec: str, quantiser: float | None = None, blockiness: float = 1.0)
         return NO_TRACES
     if codec in AV1:
         crf = 0.0 if quantiser is None else (quantiser + STEPS_BELOW) / STEPS_PER_CRF
-        return NO_TRACES if crf < CRFS[0] else Traces(coded_by(codec), crf)
+        return NO_TRACES if crf < CRFS[0] else Traces(coded_by(codec), crf, visible=crf >= VISIBLE_CRF)
     known = None if quantiser is None else coarseness(codec, quantiser)
     coarse = UNKNOWN if known is None else known
     if blockiness > CODED_BEFORE and codec not in FILTER_LESS:
