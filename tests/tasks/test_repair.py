@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tasks.test_layered import decoded, first_shot, frames_of, two_shots, write  # noqa: F401
+from tests.tasks.test_layered import decoded, first_shot, frames_of, write
 from vivae.codec import choose, repair
 from vivae.codec.choose import Setting, effort_of
 from vivae.codec.layer import GAIN_UNIT, NO_MODEL, whole_layer
@@ -30,7 +30,7 @@ def cheap(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def coarse(two_shots, tmp_path_factory):  # noqa: F811
+def coarse(two_shots, tmp_path_factory):
     """A shot, coded coarsely at full size."""
     shot, walk = first_shot(two_shots, tmp_path_factory.mktemp("coarse"))
     yield shot, encode_shot(shot, Base(Av1Settings(50, 9)), None, threads=1)
@@ -38,7 +38,7 @@ def coarse(two_shots, tmp_path_factory):  # noqa: F811
 
 
 @pytest.mark.parametrize("options", [{"speed": 4}, {"speed": 9, "tune": "psnr"}])
-def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap, options):  # noqa: F811
+def test_vivae_comes_nearer_and_players_show_the_base(two_shots, tmp_path, cheap, options):
     told = compress(two_shots, tmp_path / "a.mp4", quality=25, **options)
     kinds = [
         shot["enhancement"] and shot["enhancement"]["kind"] for shot in info(tmp_path / "a.mp4")["shots"]
@@ -149,7 +149,7 @@ def test_a_file_with_an_own_up_scaler_is_repaired_by_the_shipped_model(coarse, t
 @pytest.mark.parametrize(
     "options", [{"speed": 5}, {"speed": 4, "tune": "perceptual"}, {"speed": 4, "grain": True}]
 )
-def test_not_in_a_hurry_nor_where_pictures_are_made_in_another_way(two_shots, tmp_path, cheap, options):  # noqa: F811
+def test_not_in_a_hurry_nor_where_pictures_are_made_in_another_way(two_shots, tmp_path, cheap, options):
     compress(two_shots, tmp_path / "a.mp4", quality=25, end=0.8, **options)
     kinds = [
         shot["enhancement"] and shot["enhancement"]["kind"] for shot in info(tmp_path / "a.mp4")["shots"]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.tasks.test_layered import assert_same, frames_of, two_shots  # noqa: F401 (a fixture)
+from tests.tasks.test_layered import assert_same, frames_of
 from vivae.codec import texture
 from vivae.codec.layer import Layer, read_layer, write_layer
 from vivae.codec.shot import Base, Coded
@@ -22,7 +22,7 @@ from vivae.vae.zoo import load_enhancer, serialise
 
 
 @pytest.fixture(scope="module")
-def tuned(two_shots, tmp_path_factory):  # noqa: F811
+def tuned(two_shots, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
     options = {"quality": 25, "speed": 9}
     plain = compress(two_shots, folder / "plain.mp4", **options)
@@ -38,7 +38,7 @@ def test_players_show_the_same_pictures(tuned):
     assert 0 < told["size_bytes"] - plain["size_bytes"] < 2 * 80
 
 
-def test_vivae_shows_others_and_says_what_they_cost(tuned, two_shots):  # noqa: F811
+def test_vivae_shows_others_and_says_what_they_cost(tuned, two_shots):
     folder, plain, told = tuned
     source, seen = frames_of(two_shots), frames_of(folder / "tuned.y4m")
     assert any((a.y != b.y).any() for a, b in zip(seen, frames_of(folder / "plain.mp4"), strict=True))
@@ -57,7 +57,7 @@ def test_info_tells_of_it(tuned):
     assert told["model"] == "texture"
 
 
-def test_a_shot_that_texture_takes_too_much_from_stays_as_it_is(two_shots, tmp_path, monkeypatch):  # noqa: F811
+def test_a_shot_that_texture_takes_too_much_from_stays_as_it_is(two_shots, tmp_path, monkeypatch):
     monkeypatch.setattr(texture, "LARGEST_LOSS", -50.0)
     options = {"quality": 25, "speed": 9, "end": 0.8}
     told = compress(two_shots, tmp_path / "tuned.mp4", tune="perceptual", **options)
@@ -91,18 +91,18 @@ def test_fine_shots_stay_as_they_are():
         ({"tune": "perceptual", "model": "denoise"}, "texture"),
     ],
 )
-def test_what_does_not_go_together_is_refused(two_shots, tmp_path, options, what):  # noqa: F811
+def test_what_does_not_go_together_is_refused(two_shots, tmp_path, options, what):
     with pytest.raises(InputError, match=what):
         compress(two_shots, tmp_path / "a.mp4", **options)
     assert not [*tmp_path.iterdir()]
 
 
-def test_the_latent_codec_has_no_tune(two_shots, tmp_path):  # noqa: F811
+def test_the_latent_codec_has_no_tune(two_shots, tmp_path):
     with pytest.raises(InputError, match="tune"):
         compress(two_shots, tmp_path / "a.vva", tune="perceptual")
 
 
-def test_texture_is_restrained(tuned, two_shots):  # noqa: F811
+def test_texture_is_restrained(tuned, two_shots):
     """What is made up stays near what was decoded: no pixel is far off, and the mean brightness is kept."""
     folder, _, _ = tuned
     pairs = zip(frames_of(folder / "tuned.y4m"), frames_of(folder / "plain.mp4"), strict=True)
@@ -111,7 +111,7 @@ def test_texture_is_restrained(tuned, two_shots):  # noqa: F811
     assert np.abs(differences).mean() < 6
 
 
-def test_a_model_of_ones_own_gives_texture(two_shots, tmp_path):  # noqa: F811
+def test_a_model_of_ones_own_gives_texture(two_shots, tmp_path):
     shipped = load_enhancer("texture")
     own = Enhancer(shipped.config.model_copy(update={"name": "mine"}))
     own.load_state_dict(shipped.state_dict())

@@ -155,6 +155,14 @@ def test_cost_counts_what_runs():
     assert deep.prior == shallow.prior
 
 
+def test_cost_uses_up_no_random_number():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    cost_of(VAEConfig(stride=8, widths=(16, 32), encoder_depths=(0, 1), decoder_depths=(0, 1)))
+    assert torch.equal(torch.rand(2), expected)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"stride": 5}, {"widths": (8, 8)}, {"nested": (8, 4)}, {"name": "No Spaces"}, {"unknown": 1}],

@@ -26,8 +26,9 @@ class Cost(NamedTuple):
 
 
 def cost_of(config: VAEConfig, side: int = 256) -> Cost:
-    """Count the convolutions of one step on a side x side frame; nothing is computed or allocated."""
-    model = VideoVAE(config).to("meta")
+    """Count the convolutions of one step on a side x side frame; nothing is computed, no random number used."""
+    with torch.random.fork_rng(devices=[]):
+        model = VideoVAE(config).to("meta")
     packed = side // 4
     x = torch.zeros(1, config.picture_channels, packed, packed, device="meta")
     condition = None
