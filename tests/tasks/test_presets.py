@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from vivae.tasks import restore
 from vivae.tasks.restore import Family
 from vivae.vae.cost import enhancer_cost
 from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
@@ -66,3 +67,14 @@ def test_the_best_preset_looks_as_often_as_it_can_afford(tmp_path, widths, views
     path.write_bytes(serialise(model))
     assert Family(path, best=True).of(Known(noise=20)).views == views
     assert Family(path).of(Known(noise=20)).views == 1
+
+
+def test_motion_is_sought_closer_where_there_is_time_and_no_heavy_noise(monkeypatch):
+    sought = []
+    monkeypatch.setattr(
+        restore, "Motions", lambda *effort, **finest: sought.append((*effort, *finest.values()))
+    )
+    for best in (False, True):
+        for known in (Known(coded=1), Known(noise=20), Known(noise=50)):
+            Family(best=best).motions(known)
+    assert sought == [(1,)] * 3 + [("medium", 0)] * 2 + [(1,)]

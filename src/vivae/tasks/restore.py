@@ -19,11 +19,11 @@ from vivae.media.light import Light
 from vivae.media.masks import Mask, within
 from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
-from vivae.tasks.traces import NO_TRACES, UNKNOWN, Traces, believed
+from vivae.tasks.traces import DEEP, NO_TRACES, QUICK, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
 from vivae.vae.cost import enhancer_cost
 from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import EnhancerRunner, Memory, Step
+from vivae.vae.enhancing import EnhancerRunner, Memory, Motions, Step
 from vivae.vae.middle import MiddleFrame
 from vivae.vae.zoo import load_enhancer
 
@@ -42,6 +42,8 @@ as that allows."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for
 noise, and where there is little noise that is most of what it takes. By least squares on five DAVIS sequences."""
+HEAVY_NOISE = 35.0
+"""Of what deviation noise is heavy: see the lab notes."""
 WHOLE = (1.0, 1.0)
 """The shares of all that a network would change."""
 
@@ -151,9 +153,13 @@ class Family:
         if self.model is not None or known.blur or known.shrink > 1:
             return WHOLE
         if known.coded:
-            return believed(known)
+            return believed(known, DEEP if self.best else QUICK)
         share = share_of_noise(known.noise)
         return share, share
+
+    def motions(self, known: Known) -> Motions:
+        """Searches for motion as close as the preset has time for; among heavy noise a closer one follows the noise."""
+        return Motions("medium", 0) if self.best and known.noise < HEAVY_NOISE else Motions(finest=1)
 
     def hashes(self, plan: Plan) -> list[str]:
         """Of the models that a plan needs; and of the one for everything, so that a wrong name is never passed over."""
@@ -297,7 +303,7 @@ class _Item(NamedTuple):
 class _Stage:
     def __init__(self, family: Family, times: int, known: Known, memory: Memory | None) -> None:
         chosen = family.of(known)
-        self._runner = EnhancerRunner(chosen.model, views=chosen.views)
+        self._runner = EnhancerRunner(chosen.model, views=chosen.views, motions=family.motions(known))
         self._runner.memory = memory
         luma, chroma = family.shares(known)
         self._times, self._known, self._gains = times, known, (luma, chroma, chroma)

@@ -25,11 +25,33 @@ VISIBLE_CRF = 41
 """The same of AV1: a tenth of a dB is to be had there, see the lab notes."""
 CODED_BEFORE = 1.3
 """Blockiness (see `Condition`) of pictures that something without a filter has coded before, whatever has since."""
-COARSE = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
-LUMA, CHROMA = (0.28, 0.46, 0.63, 0.78, 0.88, 1.0), (0.36, 0.55, 0.65, 0.75, 0.8, 0.82)
-"""Shares by coarseness."""
-CRFS, AV1_LUMA, AV1_CHROMA = (22, 26, 34, 41, 48, 55), (0.2, 0.33, 0.48, 0.6, 0.67, 0.75), 0.7
-"""Of the networks for AV1, which are told the CRF and were taught on 42 and more; what is finer is left alone."""
+COARSE: tuple[float, ...] = (0.1, 0.3, 0.55, 0.8, 1.0, 1.5)
+CRFS: tuple[float, ...] = (22, 26, 34, 41, 48, 55, 62)
+"""The networks for AV1 are told the CRF and were taught on 42 and more; what is finer than the first is left alone."""
+
+
+class Shares(NamedTuple):
+    """What to believe of luma and of chroma, by coarseness, and of AV1 by CRF."""
+
+    luma: tuple[float, ...]
+    chroma: tuple[float, ...]
+    av1_luma: tuple[float, ...]
+    av1_chroma: tuple[float, ...]
+
+
+QUICK = Shares(
+    (0.28, 0.46, 0.63, 0.78, 0.88, 1.0),
+    (0.36, 0.55, 0.65, 0.75, 0.8, 0.82),
+    (0.2, 0.33, 0.48, 0.6, 0.67, 0.75, 0.75),
+    (0.7,) * len(CRFS),
+)
+DEEP = Shares(
+    (0.25, 0.43, 0.68, 0.9, 1.03, 1.15),
+    (0.36, 0.52, 0.65, 0.77, 0.83, 0.92),
+    (0.33, 0.43, 0.62, 0.74, 0.8, 0.83, 0.9),
+    (0.58, 0.61, 0.7, 0.78, 0.83, 0.86, 0.9),
+)
+"""Of the best preset's networks and search for motion: they err less, and add too little where coding is coarse."""
 STEPS_PER_CRF, STEPS_BELOW = 4, 6
 """Of the median base_q_idx, for each of SVT-AV1's CRF; and how far it lies below so many times the CRF."""
 
@@ -70,9 +92,10 @@ def left_by(codec: str, quantiser: float | None = None, blockiness: float = 1.0)
     return Traces(coded_by(codec), coarse=min(coarse, COARSEST), visible=visible)
 
 
-def believed(known: Known) -> tuple[float, float]:
+def believed(known: Known, shares: Shares = QUICK) -> tuple[float, float]:
     """What share to add of what the network for traces would change that is told this, of luma and of chroma."""
     if known.crf:
-        return float(np.interp(known.crf, CRFS, AV1_LUMA)), AV1_CHROMA
-    luma, chroma = (float(np.interp(known.coarse, COARSE, shares)) for shares in (LUMA, CHROMA))
-    return luma, chroma
+        at, steps, luma, chroma = known.crf, CRFS, shares.av1_luma, shares.av1_chroma
+    else:
+        at, steps, luma, chroma = known.coarse, COARSE, shares.luma, shares.chroma
+    return float(np.interp(at, steps, luma)), float(np.interp(at, steps, chroma))

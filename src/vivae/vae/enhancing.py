@@ -19,7 +19,7 @@ from vivae.errors import UnsupportedError
 from vivae.media import Planes, pack, packed_order, unpack
 from vivae.vae.blocks import has_bfloat16
 from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.motion import Motion, moved, settled
+from vivae.vae.motion import Effort, Motion, moved, settled
 
 Packed = NDArray[np.uint8]
 FLOW_SHARE = 2
@@ -47,10 +47,10 @@ class Aligned(NamedTuple):
 
 
 class Motions:
-    """The searches for where things were and where they will be: each has buffers of its own."""
+    """The searches for where things were and where they will be: each has buffers of its own. See `Motion`."""
 
-    def __init__(self) -> None:
-        self.earlier, self.later = Motion(), Motion()
+    def __init__(self, effort: Effort = "fast", finest: int | None = None) -> None:
+        self.earlier, self.later = Motion(effort, finest), Motion(effort, finest)
 
 
 class Step(NamedTuple):
@@ -156,8 +156,8 @@ class Memory(NamedTuple):
     last: Packed
 
 
-VIEWS = ((False, False), (True, False), (False, True), (True, True))
-"""Whether mirrored left to right, and top to bottom."""
+VIEWS = ((False, False), (True, True), (True, False), (False, True))
+"""Whether mirrored left to right, and top to bottom. Both at once first: what differs most errs most differently."""
 
 
 def _turned(packed: Tensor, across: bool, down: bool) -> Tensor:
@@ -172,14 +172,14 @@ def _turned(packed: Tensor, across: bool, down: bool) -> Tensor:
 class EnhancerRunner:
     """An enhancer along a video, step by step. memory: set it to that of another run, and this one goes on as it.
 
-    views: the mean of so many looks at each frame, plain and mirrored (self-ensemble, Timofte et al., CVPR 2016): 1, 2
-    or 4, at as many times the cost.
+    views: the mean of so many looks at each frame, plain, turned half round and mirrored (self-ensemble, Timofte et
+    al., CVPR 2016): 1, 2 or 4, at as many times the cost. motions: what searches, where the usual is not close enough.
     """
 
-    def __init__(self, model: Enhancer, *, views: int = 1) -> None:
+    def __init__(self, model: Enhancer, *, views: int = 1, motions: Motions | None = None) -> None:
         self._model = model
         self._views = VIEWS[:views]
-        self._motions = Motions()
+        self._motions = motions or Motions()
         self._device = next(model.parameters()).device
         self.memory: Memory | None = None
         self._whole_scene: Tensor | None = None
