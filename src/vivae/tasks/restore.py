@@ -37,7 +37,7 @@ LEAST_NOISE, LEAST_BLUR, DARK, FLAT = 2.5, 0.9, 0.25, 0.45
 DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 """The networks of more than twice as many multiplications that the best preset has in place of quick ones."""
 MOST_KMAC, VIEWS = 160.0, (4, 2)
-"""kMAC a pixel of the best preset at most, and the looks at each frame, plain and mirrored, of which it takes as many
+"""kMAC a pixel of the best preset at most, and the looks at each frame, see `EnhancerRunner`, of which it takes as many
 as that allows."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for

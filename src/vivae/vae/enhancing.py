@@ -27,7 +27,7 @@ FLOW_SHARE = 2
 UNSEEN_NOISE = 4.0
 SMOOTHING = 1 / 20
 """Deviation of the blur, in pixels of the small luma, for each code value of noise."""
-LESS_SMOOTHING = 1 / 50
+LESS_SMOOTHING = 1 / 80
 """Where flow is settled: what noise has led astray is found out, and details lead it right."""
 
 

@@ -37,8 +37,8 @@ STILL = 1.2
 class Motion:
     """Flow between frames of one size; keeps the search's buffers.
 
-    effort: OpenCV's preset. "medium" searches closer and takes five times as long: for pictures that consist of what
-    was moved, where "fast" is enough for a condition.
+    effort: OpenCV's preset. "medium" searches closer and takes three to five times as long: for pictures that consist
+    of what was moved, where "fast" is enough for a condition.
     finest: the last level of the pyramid that is searched; 1 (half the size) follows outlines closer than the 2 of
     "fast" and takes four times as long, 0 (the whole size) ten times. As the preset has it unless said.
     """
