@@ -23,7 +23,7 @@ from vivae.tasks.traces import DEEP, NO_TRACES, QUICK, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
 from vivae.vae.cost import enhancer_cost
 from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import EnhancerRunner, Memory, Motions, Step
+from vivae.vae.enhancing import HEAVY_NOISE, EnhancerRunner, Memory, Motions, Step
 from vivae.vae.middle import MiddleFrame
 from vivae.vae.zoo import load_enhancer
 
@@ -42,8 +42,6 @@ as that allows."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for
 noise, and where there is little noise that is most of what it takes. By least squares on five DAVIS sequences."""
-HEAVY_NOISE = 35.0
-"""Of what deviation noise is heavy: see the lab notes."""
 WHOLE = (1.0, 1.0)
 """The shares of all that a network would change."""
 

@@ -27,8 +27,12 @@ FLOW_SHARE = 2
 UNSEEN_NOISE = 4.0
 SMOOTHING = 1 / 20
 """Deviation of the blur, in pixels of the small luma, for each code value of noise."""
-LESS_SMOOTHING = 1 / 80
+LESS_SMOOTHING = 1 / 50
 """Where flow is settled: what noise has led astray is found out, and details lead it right."""
+LEAST_SMOOTHING = 1 / 80
+"""The same among heavy noise, where little detail is left to lead it."""
+HEAVY_NOISE = 35.0
+"""Of what deviation noise is heavy: see the lab notes."""
 
 
 class Aligned(NamedTuple):
@@ -82,7 +86,9 @@ def aligned(
     result should have been, moved as it is. at_once: whether both are moved at the same time.
     """
     height, width = present.shape[1] * 4, present.shape[2] * 4
-    smoothing = LESS_SMOOTHING if settle else SMOOTHING
+    smoothing = SMOOTHING
+    if settle:
+        smoothing = LESS_SMOOTHING if noise < HEAVY_NOISE else LEAST_SMOOTHING
     here = small_luma(present, noise, smoothing)
 
     def brought(motion: Motion, seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
