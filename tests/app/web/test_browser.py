@@ -7,6 +7,7 @@ import base64
 import os
 import re
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -242,6 +243,21 @@ def test_a_part_that_is_put_in_anew_is_drawn_again(at_work):
     page.get_by_role("link", name="street-enhanced.mp4").wait_for()
     page.get_by_role("tab", name="Compress").click()
     page.wait_for_selector("#vv-compress-start")
+
+
+@pytest.mark.parametrize("late", ["queue.js", "workbench.js"])
+def test_a_script_that_comes_late_leaves_nothing_out(browser, server, late):
+    """Gradio puts scripts into the page that do not wait for each other, nor the page's parts for them."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.route(f"**/v/assets/{late}", lambda route: (sleep(2), route.continue_()))
+    page.goto(server)
+    parts = "[...document.querySelectorAll('.vv-part')]"
+    page.wait_for_function(f"{parts}.length && {parts}.every(part => part.childNodes.length)")
+    page.close()
+    assert wrong == []
 
 
 def probe_frames(page):

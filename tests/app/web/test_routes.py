@@ -163,7 +163,7 @@ def test_pages_may_load_nothing_from_elsewhere(visit):
 
 def test_assets_are_those_of_the_package(visit):
     client = visit()
-    for name in ("bench.js", "player.js", "page.css"):
+    for name in ("workbench.js", "player.js", "page.css"):
         assert client.get(f"/v/assets/{name}").status_code == 200
     for name in ("nothing.js", "..%2F..%2F__init__.py", "__init__.py"):
         assert client.get(f"/v/assets/{name}").status_code == 404

@@ -11,6 +11,9 @@ from typing import Any
 from vivae.app.report import live
 
 MOST_TIMES = 200_000
+WORKBENCH = "workbench.js"
+"""All scripts of the workbench in one: those that Gradio puts into a page run in the order in which they come in."""
+WORKBENCH_PARTS = ("player.js", "bench.js", "nav.js", "tray.js", "viewer.js", "queue.js")
 
 
 def source_page(title: str, facts: Mapping[str, Any], place: str) -> str:
@@ -82,6 +85,8 @@ def _page(title: str, kind: str, data: Mapping[str, Any], shared: Sequence[str],
 
 def asset(name: str) -> bytes | None:
     """A script or style by its name, from this package's assets or the reports'."""
+    if name == WORKBENCH:
+        return b"\n".join([*(asset(part) or b"" for part in WORKBENCH_PARTS), b"vivaeBench.start();"])
     app = resources.files("vivae.app")
     for folder in (app / "web" / "assets", app / "report_assets"):
         for file in folder.iterdir():

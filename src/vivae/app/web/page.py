@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 
 from vivae import __version__
+from vivae.app.web.frames import WORKBENCH
 from vivae.app.web.guard import room_of
 from vivae.app.web.house import House
 from vivae.app.web.offers import USUAL_STEPS
 from vivae.errors import VivaeError
 from vivae.vae.zoo import list_models, styles
 
-SCRIPTS = ("player.js", "bench.js", "nav.js", "tray.js", "viewer.js", "queue.js")
 Settings = dict[str, Any]
 _ACCENT = "#eefaf8 #d3f1ed #a9e3dc #75cfc6 #43b5ab #1d968d #0a7f7a #0b6662 #0e504e #10413f #072827"
 _SLATE = "#f7f9fa #eef1f4 #dfe4ea #c3ccd6 #95a3b4 #6b7a8c #566373 #33404d #26303b #141a21 #0c1015"
@@ -86,9 +86,8 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Scripts and styles of our own parts."""
-    scripts = "".join(f'<script src="/v/assets/{name}"></script>' for name in SCRIPTS)
-    return f'{scripts}<link rel="stylesheet" href="/v/assets/bench.css">'
+    """Script and style of our own parts."""
+    return f'<script src="/v/assets/{WORKBENCH}"></script><link rel="stylesheet" href="/v/assets/bench.css">'
 
 
 def build(house: House) -> gr.Blocks:
@@ -185,7 +184,8 @@ def _part(name: str, **data: str) -> None:
     attributes = "".join(f' data-{key}="{value}"' for key, value in {"part": name, **data}.items())
     gr.HTML(
         f'<div class="vv-part"{attributes}></div>',
-        js_on_load="vivaeBench.start()",
+        # The script may come later than the part: it starts by itself then.
+        js_on_load='typeof vivaeBench === "undefined" || vivaeBench.start()',
         apply_default_css=False,
     )
 
