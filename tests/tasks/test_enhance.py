@@ -129,7 +129,9 @@ def test_light_is_steady_and_keeps_the_order_of_tones(clean, tmp_path):
     assert np.corrcoef(bright[5].y.ravel(), dark[5].y.ravel())[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("options", [{"denoise": 25, "light": True}, {"denoise": 25, "rate": 2}])
+@pytest.mark.parametrize(
+    "options", [{"denoise": 25, "light": True}, {"denoise": 25, "rate": 2}, {"denoise": 25, "preset": "best"}]
+)
 def test_an_interrupted_run_goes_on_and_gives_the_same(noisy, tmp_path, monkeypatch, options):
     monkeypatch.setattr(resuming, "SEGMENT", 4)
     source = write(tmp_path / "noisy.mkv", noisy)

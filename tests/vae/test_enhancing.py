@@ -9,7 +9,7 @@ from vivae.media import pack
 from vivae.vae import enhancing
 from vivae.vae.config import VAEConfig
 from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known, gathered, spread
-from vivae.vae.enhancing import Step, enhanced
+from vivae.vae.enhancing import Sight, Step, enhanced
 from vivae.vae.model import VideoVAE
 from vivae.vae.motion import Motion, moved
 from vivae.vae.zoo import load_any, load_enhancer, load_model, serialise
@@ -112,7 +112,9 @@ def test_beginning_deeper_changes_nothing_at_first(enhancer):
 def test_both_motions_are_found_as_well_at_once():
     present, last, following = (pack(step.planes) for step in steps(3, 48, 72))
     one, both = (
-        enhancing.aligned(enhancing.Motions(), present, last, None, following, settle=True, at_once=at_once)
+        enhancing.aligned(
+            enhancing.Motions(), Sight(settle=True), present, last, None, following, at_once=at_once
+        )
         for at_once in (False, True)
     )
     assert all(np.array_equal(a, b) for a, b in zip(one.pictures, both.pictures, strict=True))

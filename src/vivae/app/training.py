@@ -170,7 +170,7 @@ def _train(
 
 
 APART_OF_ENHANCERS = frozenset(
-    {"depths", "scene_features", "scene_size", "blends", "attributes", "sharp", "settled"}
+    {"depths", "scene_features", "scene_size", "blends", "attributes", "sharp", "settled", "finest"}
 )
 """In what an enhancer may differ from the one whose weights it begins with."""
 Lessons = tuple[Lesson, Callable[[Stage], Batches]]

@@ -37,6 +37,7 @@ from vivae.tasks.restore import (
     share_of_noise,
 )
 from vivae.tasks.resuming import write_resumably
+from vivae.tasks.stage import Passage
 from vivae.tasks.traces import Traces, left_by
 from vivae.vae.zoo import load_middle
 
@@ -47,6 +48,8 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 SAMPLES, RUN = 12, 2
 """Places that footage is judged by, and frames at each."""
 PREVIEW_SECONDS = 3
+BRIEF = Passage(3, 1)
+"""Of the trial that says how long the work will take: as much to do for a frame as in the usual ones, in less time."""
 USUAL_CRF = 24.0
 """SVT-AV1's: enhanced footage is to stay as good as it has become."""
 
@@ -142,7 +145,9 @@ def enhance(
     if denoise == "auto" and not plan.noise:
         tell(f"Noise of {condition.noise:.1f} code values is left: texture would go with it.")
     with unwarned():
-        expected = _duration(src, partial(Restorer, plan, family, middle=middle), total, start)
+        expected = _duration(
+            src, partial(Restorer, plan, replace(family, passage=BRIEF), middle=middle), total, start
+        )
     tell(expected)
     width, height = info.width * scale * (1 if preview is None else 2), info.height * scale
     picture = Picture(width, height, info.fps * rate, info.color, info.sar)
@@ -270,13 +275,13 @@ def _duration(
     src: str | os.PathLike[str], restorer: Callable[[], Restorer], total: int, start: float | None
 ) -> str:
     """How long the work may take, from doing the first second of it."""
-    began, count = 0.0, -1
+    began, count = 0.0, -BRIEF.length
     with open_video(src, start=start) as reader:
         for _ in restorer().run(with_cuts(reader)):
             count += 1
-            if not count:  # the first frame sets everything up
+            if not count:  # the first passage sets everything up
                 began = time.monotonic()
-            elif time.monotonic() - began > 1:
+            elif count > 0 and count % BRIEF.length == 0 and time.monotonic() - began > 1:
                 break
     if count < 1:
         return "It is done in a moment."

@@ -14,16 +14,16 @@ import numpy as np
 
 from vivae.measure.condition import Condition
 from vivae.media import Frame, Planes
-from vivae.media.clipping import unclipped
 from vivae.media.light import Light
 from vivae.media.masks import Mask, within
 from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
+from vivae.tasks.stage import BOTH_WAYS, ONE_BEHIND, Chosen, Item, Passage, Stage
 from vivae.tasks.traces import DEEP, NO_TRACES, QUICK, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
 from vivae.vae.cost import enhancer_cost
-from vivae.vae.enhancer import Enhancer, Known
-from vivae.vae.enhancing import HEAVY_NOISE, EnhancerRunner, Memory, Motions, Step
+from vivae.vae.enhancer import Known
+from vivae.vae.enhancing import HEAVY_NOISE, Memory, Motions
 from vivae.vae.middle import MiddleFrame
 from vivae.vae.zoo import load_enhancer
 
@@ -39,6 +39,8 @@ DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 MOST_KMAC, VIEWS = 160.0, (4, 2)
 """kMAC a pixel of the best preset at most, and the looks at each frame, see `EnhancerRunner`, of which it takes as many
 as that allows."""
+BOTH_VIEWS = (2, 1)
+"""The looks in each of two runs of a network that can be shown more of what comes: see `vivae.vae.coming`."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for
 noise, and where there is little noise that is most of what it takes. By least squares on five DAVIS sequences."""
@@ -120,13 +122,6 @@ def share_of_noise(noise: float) -> float:
     return float(np.interp(noise, NOISES, NOISE_SHARES))
 
 
-class Chosen(NamedTuple):
-    """An enhancer, and how often it looks at each frame: see `EnhancerRunner`."""
-
-    model: Enhancer
-    views: int
-
-
 @dataclass(frozen=True)
 class Family:
     """The enhancers, and which of them does what. Those that know one thing know it best; `enhance` knows all."""
@@ -137,13 +132,21 @@ class Family:
     best: bool = False
     """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST_KMAC`."""
 
+    passage: Passage = BOTH_WAYS
+    """Of networks that can be shown more of what comes than the next frame."""
+
     def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
         model = load_enhancer(self.model or _specialist(known, self.best), device=self.device)
-        affordable = (
-            views for views in VIEWS if self.best and views * enhancer_cost(model.config) <= MOST_KMAC
-        )
-        return Chosen(model, next(affordable, 1))
+        gathers = "ahead" in model.config.attributes
+        if not self.best:
+            return Chosen(model, passage=self.passage if gathers else ONE_BEHIND)
+        affordable = MOST_KMAC / enhancer_cost(model.config)
+        if not gathers:
+            return Chosen(model, next((views for views in VIEWS if views <= affordable), 1))
+        again = 1 + sum(self.passage) / self.passage.length
+        views = next((views for views in BOTH_VIEWS if views * again <= affordable), 0)
+        return Chosen(model, max(views, 1), self.passage, backwards=views)
 
     def shares(self, known: Known) -> tuple[float, float]:
         """Of what is added in a stage that is told this. Other models, and those that undo blur or scale up, were not
@@ -154,6 +157,11 @@ class Family:
             return believed(known, DEEP if self.best else QUICK)
         share = share_of_noise(known.noise)
         return share, share
+
+    def gains(self, known: Known) -> tuple[float, float, float]:
+        """The same for each plane."""
+        luma, chroma = self.shares(known)
+        return luma, chroma, chroma
 
     def motions(self, known: Known) -> Motions:
         """Searches for motion as close as the preset has time for; among heavy noise a closer one follows the noise."""
@@ -210,7 +218,14 @@ class Restorer:
         kept = state.memories
         self._light = Light(state.light) if plan.light else None
         self._stages = [
-            _Stage(family, times, known, kept[index] if kept else None)
+            Stage(
+                family.of(known),
+                times,
+                known,
+                family.gains(known),
+                (family.motions(known), family.motions(known)),
+                kept[index] if kept else None,
+            )
             for index, (times, known) in enumerate(plan.stages())
         ]
 
@@ -272,7 +287,7 @@ class Restorer:
         chosen = repeat(None) if masks is None else iter(masks)
         if self._stages:
             keep_freed()
-        stream: Iterator[_Item] = (_Item(frame.planes, frame, restart, ()) for frame, restart in frames)
+        stream: Iterator[Item] = (Item(frame.planes, frame, restart) for frame, restart in frames)
         for stage in self._stages:
             stream = stage.run(stream, skip)
         for index, item in enumerate(stream):
@@ -289,48 +304,3 @@ class Restorer:
                 planes = within(mask, enlarged(source.planes, width, height), planes)
             frame = Frame(*planes, source.time, source.duration, source.color)
             yield Restored(frame, State(item.memories, light)), item.restart
-
-
-class _Item(NamedTuple):
-    planes: Planes
-    source: Frame
-    restart: bool
-    memories: tuple[Memory, ...]
-
-
-class _Stage:
-    def __init__(self, family: Family, times: int, known: Known, memory: Memory | None) -> None:
-        chosen = family.of(known)
-        self._runner = EnhancerRunner(chosen.model, views=chosen.views, motions=family.motions(known))
-        self._runner.memory = memory
-        luma, chroma = family.shares(known)
-        self._times, self._known, self._gains = times, known, (luma, chroma, chroma)
-
-    def run(self, items: Iterator[_Item], skip: int) -> Iterator[_Item]:
-        """One frame behind."""
-        held: tuple[int, _Item] | None = None
-        for index, small in enumerate(items):
-            item = small._replace(planes=self._larger(small.planes))
-            if held is not None:
-                yield self._result(*held, None if item.restart else item, skip)
-            held = index, item
-        if held is not None:
-            yield self._result(*held, None, skip)
-
-    def _result(self, index: int, item: _Item, following: _Item | None, skip: int) -> _Item:
-        if index < skip:
-            return item
-        step = self._step(item)
-        planes = self._runner.run(step, None if following is None else self._step(following))
-        assert self._runner.memory is not None
-        planes = unclipped(planes, self._known.noise, item.source.color)
-        return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
-
-    def _step(self, item: _Item) -> Step:
-        return Step(item.planes, self._known, self._gains, item.restart)
-
-    def _larger(self, planes: Planes) -> Planes:
-        if self._times == 1:
-            return planes
-        height, width = planes[0].shape
-        return enlarged(planes, width * self._times, height * self._times)

@@ -68,7 +68,7 @@ class PairBatch(NamedTuple):
     degraded: NDArray[np.uint8]
     clean: NDArray[np.uint8]
     known: NDArray[np.float32]
-    """(B, 6): a `Known` for each."""
+    """(B, 7): a `Known` for each."""
     place: NDArray[np.int64]
     """(B, 2) packed row and column of the crop."""
 

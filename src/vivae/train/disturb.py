@@ -19,7 +19,7 @@ from vivae.train.degrade import PLACES, Pair, PairBatch, joined, pair_crop
 from vivae.train.recipe import Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
 from vivae.train.side_by_side import side_by_side
-from vivae.vae.enhancer import Known
+from vivae.vae.enhancer import AVERAGED, REMADE, Known
 
 STILL = ColorInfo.guess(480)
 """The colours noise is added in; which matrix it is makes no difference to a network."""
@@ -142,6 +142,10 @@ class MixedSampler:
         if self.data.reverse and rng.random() < 0.5:
             clean = clean[::-1]
         degraded, known = disturbed(np.ascontiguousarray(clean), self.settings, kind, rng)
+        if self.settings.ahead:
+            shares = self.settings.ahead.get("averaged", 0.0), self.settings.ahead.get("remade", 0.0)
+            drawn = rng.choice(3, p=(*shares, 1 - sum(shares)))
+            known = known._replace(ahead=(AVERAGED, REMADE, 0.0)[drawn])
         return PairBatch(
             degraded[None], clean[None, :-1], np.array([known], np.float32), np.array([[top, left]])
         )

@@ -13,12 +13,13 @@ from vivae.train.degrade import PairBatch
 from vivae.train.lesson import on_device
 from vivae.train.side_by_side import side_by_side
 from vivae.train.texture import TextureLoss
-from vivae.vae.enhancer import PLANES, Enhancer, Known
-from vivae.vae.enhancing import Aligned, Motions, aligned, as_picture, as_tensor
+from vivae.vae.coming import averaged
+from vivae.vae.enhancer import AVERAGED, PLANES, REMADE, Enhancer, Known
+from vivae.vae.enhancing import Aligned, Motions, Sight, aligned, as_picture, as_tensor
 
 WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 """Of the planes: PSNR-YUV's."""
-NOISE = Known._fields.index("noise")
+NOISE, AHEAD = Known._fields.index("noise"), Known._fields.index("ahead")
 FLOOR = 2.0
 """Squared code values added to each crop's error: below it, a smaller error counts for little."""
 
@@ -47,7 +48,7 @@ class Rollout(nn.Module):
         degraded: NDArray[np.uint8],
         clean: NDArray[np.uint8],
         attributes: Tensor,
-        noise: NDArray[np.float32],
+        known: NDArray[np.float32],
         place: NDArray[np.int64],
         corner: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -56,35 +57,28 @@ class Rollout(nn.Module):
         device = attributes.device
         scenes = [self.model.scene(top, left, *clean.shape[-2:]) for top, left in place.tolist()]
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
-        self.motions += [Motions() for _ in range(len(degraded) - len(self.motions))]
+        finest = self.model.config.finest
+        self.motions += [Motions(finest=finest) for _ in range(len(degraded) - len(self.motions))]
+        brought = self._brought(degraded, attributes, known)
         losses, before, after = [], [], []
         textures: list[dict[str, Tensor]] = []
         last = [None] * len(degraded)
         for index in range(clean.shape[1]):
 
-            def known(clip: int, index: int = index, last: list[Any] = last) -> Aligned:
+            def seen(clip: int, index: int = index, last: list[Any] = last) -> Aligned:
                 return aligned(
                     self.motions[clip],
+                    self._sight(known[clip]),
                     degraded[clip, index],
                     last[clip],
                     degraded[clip, index - 1] if index else None,
                     degraded[clip, index + 1],
-                    float(noise[clip]),
-                    self.model.config.sharp,
-                    clean[clip, index - 1] if index and self.steady else None,
-                    self.model.config.settled,
+                    brought=brought[clip][index],
+                    truth=clean[clip, index - 1] if index and self.steady else None,
                 )
 
-            parts = side_by_side(known, range(len(degraded)))
-            present, past, following = (
-                torch.cat([as_tensor(picture, device) for picture in pictures])
-                for pictures in zip(*(part.pictures for part in parts), strict=True)
-            )
-            with torch.autocast(
-                device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
-            ):
-                residual = self.model(present, past, following, attributes, scene)
-            picture = present + residual.float()
+            parts = side_by_side(seen, range(len(degraded)))
+            picture, (present, past, _) = self._picture(parts, attributes, scene)
             target = torch.from_numpy(np.ascontiguousarray(clean[:, index])).to(device).float() / 255
             losses.append(log_error(picture, target))
             if index and self.steady:
@@ -104,6 +98,65 @@ class Rollout(nn.Module):
         for name in textures[0] if textures else ():
             figures[name] = torch.stack([told[name] for told in textures]).mean()
         return loss, figures
+
+    def _sight(self, known: NDArray[np.float32]) -> Sight:
+        return Sight(float(known[NOISE]), self.model.config.sharp, self.model.config.settled)
+
+    @torch.no_grad()
+    def _brought(
+        self, degraded: NDArray[np.uint8], attributes: Tensor, known: NDArray[np.float32]
+    ) -> list[list[Any]]:
+        """Of each frame of each clip what is shown of what comes, where it is more than the next frame; else None."""
+        brought: list[list[Any]] = [[None] * degraded.shape[1] for _ in degraded]
+        means = np.flatnonzero(known[:, AHEAD] == AVERAGED).tolist()
+
+        def mean(clip: int) -> list[Any]:
+            return averaged(degraded[clip], self._sight(known[clip]), self.motions[clip].later)
+
+        for clip, found in zip(means, side_by_side(mean, means), strict=True):
+            brought[clip] = found
+        chosen = np.flatnonzero(known[:, AHEAD] == REMADE).tolist()
+        if not chosen:
+            return brought
+        told = attributes[chosen].clone()
+        told[:, self.model.config.attributes.index("ahead")] = 0
+        last: list[Any] = [None] * len(chosen)
+        for index in range(degraded.shape[1] - 1, -1, -1):
+
+            def seen(row: int, index: int = index, last: list[Any] = last) -> Aligned:
+                clip = chosen[row]
+                frames = degraded[clip]
+                return aligned(
+                    self.motions[clip],
+                    self._sight(known[clip]),
+                    frames[index],
+                    last[row],
+                    frames[index + 1] if index + 1 < len(frames) else None,
+                    frames[index - 1] if index else None,
+                )
+
+            parts = side_by_side(seen, range(len(chosen)))
+            if last[0] is not None:
+                for clip, part in zip(chosen, parts, strict=True):
+                    brought[clip][index] = part.last
+            if index:
+                last = list(as_picture(self._picture(parts, told, None)[0]))
+        return brought
+
+    def _picture(
+        self, parts: list[Aligned], attributes: Tensor, scene: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """A result for each clip, and what the network was shown."""
+        device = attributes.device
+        inputs = [
+            torch.cat([as_tensor(picture, device) for picture in pictures])
+            for pictures in zip(*(part.pictures for part in parts), strict=True)
+        ]
+        with torch.autocast(
+            device.type, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None
+        ):
+            residual = self.model(*inputs, attributes, scene)
+        return inputs[0] + residual.float(), inputs
 
 
 def log_error(picture: Tensor, target: Tensor) -> Tensor:
@@ -151,7 +204,7 @@ class EnhanceLesson:
             drawn.degraded,
             drawn.clean,
             _attributes(self.enhancer, drawn),
-            drawn.known[:, NOISE],
+            drawn.known,
             drawn.place,
             (top, left),
         )
@@ -171,7 +224,7 @@ class EnhanceLesson:
                 window.degraded,
                 window.clean,
                 _attributes(enhancer, window),
-                window.known[:, NOISE],
+                window.known,
                 window.place,
             )
             for name, value in {"loss": loss, **figures}.items():

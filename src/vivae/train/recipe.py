@@ -163,6 +163,8 @@ class EnhancerRecipe(CommonRecipe):
     def _judged(self) -> Self:
         if self.adversarial and not self.perceptual:
             raise ValueError("adversarial needs perceptual: a critic alone makes pictures of something else")
+        if self.disturb.ahead and "ahead" not in self.model.attributes:
+            raise ValueError('ahead needs the attribute "ahead", so that the model is told')
         return self
 
 

@@ -29,7 +29,9 @@ LITTLE = -3.0
 """Logit of the share of other frames that a training starts with."""
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
-Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "coarse"]
+Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "coarse", "ahead"]
+
+AVERAGED, REMADE = 0.5, 1.0
 
 
 class Known(NamedTuple):
@@ -47,6 +49,8 @@ class Known(NamedTuple):
     """Standard deviation of a Gaussian blur in pixels."""
     coarse: float = 0.0
     """How coarsely another codec quantised: see `vivae.train.coarseness`."""
+    ahead: float = 0.0
+    """`AVERAGED` or `REMADE` where more is shown of what comes than the next frame: see `vivae.vae.coming`."""
 
     def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
         """As an enhancer is told, in the order of its configuration."""
@@ -57,6 +61,7 @@ class Known(NamedTuple):
             "coded": self.coded,
             "blur": self.blur / 2,
             "coarse": self.coarse,
+            "ahead": self.ahead,
         }
         return [values[name] for name in names]
 
@@ -74,6 +79,8 @@ class EnhancerConfig(BaseModel):
     """Whether other frames are fetched by a bicubic filter along the motion, not a bilinear one."""
     settled: bool = False
     """Whether motion is sought from the last result, and settled between neighbours: see `vivae.vae.motion`."""
+    finest: int | None = Field(None, ge=0, le=4)
+    """The last level of the search for motion: see `vivae.vae.motion.Motion`."""
     widths: tuple[int, int] = (40, 96)
     depths: tuple[int, int] = (1, 1)
     """Residual blocks at each of the two scales."""

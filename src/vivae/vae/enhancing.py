@@ -67,51 +67,69 @@ class Step(NamedTuple):
     """Whether nothing before is to be seen: the first frame after a cut."""
 
 
+class Sight(NamedTuple):
+    """How motion is sought, and things are fetched along it: see `EnhancerConfig`.
+
+    noise: see `Known`; the search is kept from following it.
+    """
+
+    noise: float = 0.0
+    sharp: bool = False
+    settle: bool = False
+
+    def flow(self, motion: Motion, here: Packed, there: Packed) -> NDArray[np.float32]:
+        """From `here` to `there`, at half the size of their luma: see `Motion.between`."""
+        smoothing = SMOOTHING
+        if self.settle:
+            smoothing = LESS_SMOOTHING if self.noise < HEAVY_NOISE else LEAST_SMOOTHING
+        one, other = small_luma(here, self.noise, smoothing), small_luma(there, self.noise, smoothing)
+        flow = motion.between(one, other)
+        return settled(one, other, flow) if self.settle else flow
+
+    def brought(
+        self, motion: Motion, present: Packed, seen: Packed | None, *wanted: Packed | None
+    ) -> list[Packed]:
+        """What is wanted, moved as `seen` lies to the present one. What is None is replaced by the present."""
+        if seen is None:
+            return [present for _ in wanted]
+        flow = self.flow(motion, present, seen)
+        return [present if what is None else along(what, flow, self.sharp) for what in wanted]
+
+
+def along(packed: Packed, flow: NDArray[np.float32], sharp: bool) -> Packed:
+    """A packed frame moved along flow, see `moved`."""
+    return pack(moved(unpack(packed, packed.shape[1] * 4, packed.shape[2] * 4), flow, sharp))
+
+
 def aligned(
-    motion: Motions,
+    motions: Motions,
+    sight: Sight,
     present: Packed,
     last: Packed | None,
     before: Packed | None,
     following: Packed | None,
-    noise: float = 0.0,
-    sharp: bool = False,
+    *,
+    brought: Packed | None = None,
     truth: Packed | None = None,
-    settle: bool = False,
     at_once: bool = False,
 ) -> Aligned:
     """Move the last result and the following condition to the present one, along flow between conditions.
 
-    before: the condition of the last result. What is None is replaced by the present. noise: see `Known`; the search
-    for motion is kept from following it. sharp and settle: see `EnhancerConfig`. truth: what the last
-    result should have been, moved as it is. at_once: whether both are moved at the same time.
+    before: the condition of the last result. What is None is replaced by the present. brought: what follows where it
+    has been moved already. truth: what the last result should have been, moved as it is. at_once: whether both are
+    moved at the same time.
     """
-    height, width = present.shape[1] * 4, present.shape[2] * 4
-    smoothing = SMOOTHING
-    if settle:
-        smoothing = LESS_SMOOTHING if noise < HEAVY_NOISE else LEAST_SMOOTHING
-    here = small_luma(present, noise, smoothing)
-
-    def brought(motion: Motion, seen: Packed | None, *wanted: Packed | None) -> list[Packed]:
-        if seen is None:
-            return [present for _ in wanted]
-        there = small_luma(seen, noise, smoothing)
-        flow = motion.between(here, there)
-        if settle:
-            flow = settled(here, there, flow)
-        return [
-            present if what is None else pack(moved(unpack(what, height, width), flow, sharp))
-            for what in wanted
-        ]
-
     wanted = (last,) if truth is None else (last, truth)
     # The last result shows what its condition did, and less of what disturbed it.
-    earlier = None if last is None else last if settle else before
-    if at_once:
-        later = _helper().submit(brought, motion.later, following, following)
-        was, *true = brought(motion.earlier, earlier, *wanted)
+    earlier = None if last is None else last if sight.settle else before
+    if at_once and brought is None:
+        later = _helper().submit(sight.brought, motions.later, present, following, following)
+        was, *true = sight.brought(motions.earlier, present, earlier, *wanted)
         return Aligned(present, was, *later.result(), *true)
-    was, *true = brought(motion.earlier, earlier, *wanted)
-    return Aligned(present, was, *brought(motion.later, following, following), *true)
+    was, *true = sight.brought(motions.earlier, present, earlier, *wanted)
+    if brought is None:
+        (brought,) = sight.brought(motions.later, present, following, following)
+    return Aligned(present, was, brought, *true)
 
 
 @cache
@@ -185,10 +203,25 @@ class EnhancerRunner:
     def __init__(self, model: Enhancer, *, views: int = 1, motions: Motions | None = None) -> None:
         self._model = model
         self._views = VIEWS[:views]
-        self._motions = motions or Motions()
+        self._motions = motions or Motions(finest=model.config.finest)
         self._device = next(model.parameters()).device
         self.memory: Memory | None = None
+        self.last_moved: Packed | None = None
+        """The last result as the latest step was shown it."""
         self._whole_scene: Tensor | None = None
+
+    def sight(self, known: Known) -> Sight:
+        """How motion is sought where this is known."""
+        return Sight(known.noise, self._model.config.sharp, self._model.config.settled)
+
+    def last_moved_to(self, planes: Planes, known: Known) -> Packed | None:
+        """The last result as a step with these planes would be shown it; None where there is none."""
+        if self.memory is None:
+            return None
+        before, last = self.memory
+        sight = self.sight(known)
+        seen = last if sight.settle else before
+        return sight.brought(self._motions.earlier, evened(pack(planes)), seen, last)[0]
 
     def _scene(self, rows: int, columns: int) -> Tensor | None:
         if self._whole_scene is None:
@@ -196,20 +229,21 @@ class EnhancerRunner:
         return self._whole_scene
 
     @torch.inference_mode()
-    def run(self, step: Step, following: Step | None) -> Planes:
-        """The result for a step. following: the step after it, None at the end of a shot."""
+    def run(self, step: Step, following: Step | None, brought: Packed | None = None) -> Planes:
+        """The result for a step. following: the step after it, None at the end of a shot. brought: what is shown in
+        place of that, moved to this one already: see `vivae.vae.coming`."""
         if step.restart:
             self.memory = None
         before, last = self.memory or (None, None)
         height, width = step.planes[0].shape
         check_scene(self._model, width, height)
         present = evened(pack(step.planes))
-        ahead = None if following is None else evened(pack(following.planes))
-        shape = self._model.config
+        ahead = None if following is None or brought is not None else evened(pack(following.planes))
         seen = aligned(
-            self._motions, present, last, before, ahead, step.known.noise, shape.sharp, settle=shape.settled,
-            at_once=torch.get_num_threads() > 1,
+            self._motions, self.sight(step.known), present, last, before, ahead,
+            brought=brought, at_once=torch.get_num_threads() > 1,
         )  # fmt: skip
+        self.last_moved = None if last is None else seen.last
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen.pictures]
         rows, columns = present.shape[1:]

@@ -1,0 +1,143 @@
+"""One run of an enhancer along a stream of frames: one frame behind, or passage by passage.
+
+Passages are for networks that are shown more of what comes than the next frame, see `vivae.vae.coming`: it is gathered
+from some frames behind the passage on, so that its last frames have enough ahead of them, too. Memory does not grow
+with length.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from vivae.media import Frame, Planes, pack
+from vivae.media.clipping import unclipped
+from vivae.media.resample import enlarged
+from vivae.vae.coming import averaged, remade
+from vivae.vae.enhancer import AVERAGED, REMADE, Enhancer, Known
+from vivae.vae.enhancing import EnhancerRunner, Memory, Motions, Packed, Step, evened
+
+ROOM_BYTES = 400_000_000
+"""For the frames of a passage and what was made of them: only very large ones make it shorter."""
+
+
+class Passage(NamedTuple):
+    """Frames that are finished together."""
+
+    length: int
+    coming: int
+    """Frames behind them that are looked at, too."""
+
+    def within(self, planes: Planes) -> "Passage":
+        """This, or a shorter one, so that the room is enough for frames as large."""
+        most = ROOM_BYTES // (2 * sum(plane.nbytes for plane in planes))
+        coming = max(1, min(self.coming, most * self.coming // sum(self)))
+        return Passage(max(1, min(self.length, most - coming)), coming)
+
+    def each(self, items: Iterable["Item"]) -> Iterator[tuple[int, list["Item"], list["Item"]]]:
+        """The place of the first of them in the stream, the frames, and those behind. None goes across a cut."""
+        held: list[Item] = []
+        first, passage = 0, self
+
+        def ready(least: int) -> Iterator[tuple[int, list[Item], list[Item]]]:
+            nonlocal first
+            while len(held) >= least:
+                yield first, held[: passage.length], held[passage.length : sum(passage)]
+                first += len(held[: passage.length])
+                del held[: passage.length]
+
+        for item in items:
+            if item.restart:
+                yield from ready(1)
+            if not held:
+                passage = self.within(item.planes)
+            held.append(item)
+            yield from ready(sum(passage))
+        yield from ready(1)
+
+
+ONE_BEHIND = Passage(1, 1)
+BOTH_WAYS = Passage(24, 8)
+"""Eight frames ahead are nearly worth all: see the lab notes."""
+
+
+class Item(NamedTuple):
+    """A frame on its way through the stages."""
+
+    planes: Planes
+    source: Frame
+    restart: bool
+    """Whether it begins a shot."""
+    memories: tuple[Memory, ...] = ()
+
+
+class Chosen(NamedTuple):
+    """An enhancer, and how it is run."""
+
+    model: Enhancer
+    views: int = 1
+    """Looks at each frame: see `EnhancerRunner`."""
+    passage: Passage = ONE_BEHIND
+    backwards: int = 0
+    """Looks at each frame in a first run backwards, where that gathers what comes."""
+
+
+class Stage:
+    """times: how many times wider and higher pictures are made first. memory: of another run, to go on as it.
+
+    gains: see `Step`. motions: a search for each run.
+    """
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        times: int,
+        known: Known,
+        gains: tuple[float, float, float],
+        motions: tuple[Motions, Motions],
+        memory: Memory | None = None,
+    ) -> None:
+        self._passage, self._times, self._known, self._gains = chosen.passage, times, known, gains
+        self._runner = EnhancerRunner(chosen.model, views=chosen.views, motions=motions[0])
+        self._runner.memory = memory
+        self._backwards: EnhancerRunner | None = None
+        self._ahead = 0.0
+        if chosen.backwards:
+            self._backwards = EnhancerRunner(chosen.model, views=chosen.backwards, motions=motions[1])
+            self._ahead = REMADE
+        elif chosen.passage != ONE_BEHIND:
+            self._motion, self._ahead = motions[1].later, AVERAGED
+
+    def run(self, items: Iterable[Item], skip: int) -> Iterator[Item]:
+        """skip: so many first frames were restored by another run, and are only looked at."""
+        larger = (item._replace(planes=self._larger(item.planes)) for item in items)
+        for first, passage, coming in self._passage.each(larger):
+            seen = [item.planes for item in passage + coming]
+            begin = min(max(0, skip - first), len(passage))
+            yield from passage[:begin]
+            if begin < len(passage):
+                brought = self._brought(seen, begin)
+                for index, item in enumerate(passage[begin:], begin):
+                    yield self._result(item, seen[index + 1 : index + 2], brought[index])
+
+    def _brought(self, seen: list[Planes], begin: int) -> list[Packed | None]:
+        """What is shown of what follows on the frames from `begin` on; None for the next frame."""
+        if self._backwards is not None:
+            return remade(self._backwards, seen, self._known, begin)
+        if self._ahead:
+            frames = [evened(pack(planes)) for planes in seen]
+            return averaged(frames, self._runner.sight(self._known), self._motion, begin)
+        return [None] * len(seen)
+
+    def _result(self, item: Item, following: list[Planes], brought: Packed | None) -> Item:
+        known = self._known._replace(ahead=self._ahead)
+        step = Step(item.planes, known, self._gains, item.restart)
+        ahead = Step(following[0], known) if following else None
+        planes = self._runner.run(step, ahead, brought)
+        assert self._runner.memory is not None
+        planes = unclipped(planes, known.noise, item.source.color)
+        return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
+
+    def _larger(self, planes: Planes) -> Planes:
+        if self._times == 1:
+            return planes
+        height, width = planes[0].shape
+        return enlarged(planes, width * self._times, height * self._times)
