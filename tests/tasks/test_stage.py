@@ -8,7 +8,7 @@ import pytest
 
 from vivae.media import ColorInfo, Frame
 from vivae.tasks.restore import BEGINNING, Family, Plan, Restorer, State
-from vivae.tasks.stage import ROOM_BYTES, Item, Passage
+from vivae.tasks.stage import COPIES, ROOM_BYTES, Item, Passage
 from vivae.train.disturb import with_noise
 
 
@@ -67,7 +67,7 @@ def test_large_frames_make_passages_shorter(side):
     if side == 64:
         assert passage == (24, 8)
     else:
-        assert sum(passage) == 2 or 2 * sum(passage) * side * side * 1.5 <= ROOM_BYTES
+        assert sum(passage) == 2 or COPIES * sum(passage) * side * side * 1.5 <= ROOM_BYTES
 
 
 @pytest.mark.parametrize("best", [False, True])

@@ -15,8 +15,9 @@ from vivae.vae.coming import averaged, remade
 from vivae.vae.enhancer import AVERAGED, REMADE, Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Motions, Packed, Step, evened
 
-ROOM_BYTES = 400_000_000
-"""For the frames of a passage and what was made of them: only very large ones make it shorter."""
+ROOM_BYTES, COPIES = 600_000_000, 3
+"""For the frames of a passage, as they are and packed, and what was made of them: only very large ones make it
+shorter."""
 
 
 class Passage(NamedTuple):
@@ -28,7 +29,7 @@ class Passage(NamedTuple):
 
     def within(self, planes: Planes) -> "Passage":
         """This, or a shorter one, so that the room is enough for frames as large."""
-        most = ROOM_BYTES // (2 * sum(plane.nbytes for plane in planes))
+        most = ROOM_BYTES // (COPIES * sum(plane.nbytes for plane in planes))
         coming = max(1, min(self.coming, most * self.coming // sum(self)))
         return Passage(max(1, min(self.length, most - coming)), coming)
 
