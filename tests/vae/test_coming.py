@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vivae.media import pack
-from vivae.vae.coming import averaged, remade
-from vivae.vae.enhancer import REMADE, Enhancer, EnhancerConfig, Known
+from vivae.vae.coming import averaged
+from vivae.vae.enhancer import AVERAGED, Enhancer, EnhancerConfig, Known
 from vivae.vae.enhancing import EnhancerRunner, Sight, Step
 from vivae.vae.motion import Motion
 
@@ -91,35 +91,9 @@ def enhancer():
     return model.requires_grad_(False).eval()
 
 
-@pytest.mark.parametrize("begin", [0, 2])
-def test_a_run_backwards_shows_what_it_made_where_the_present_has_it(enhancer, begin):
-    frames = frames_of([np.roll(textured(0), 2 * step, 1) for step in range(5)])
-    known = Known(noise=SIGMA)
-    brought = remade(EnhancerRunner(enhancer), frames, known, begin)
-    runner = EnhancerRunner(enhancer)
-    backwards = list(range(len(frames) - 1, -1, -1))
-    results = {}
-    for index in backwards:
-        before = Step(frames[index - 1], known) if index else None
-        results[index] = pack(runner.run(Step(frames[index], known), before))
-    assert [part is None for part in brought] == [index < begin or index == 4 for index in range(5)]
-    sight, motion = runner.sight(known), Motion()
-    for index in range(begin, 4):
-        (expected,) = sight.brought(motion, pack(frames[index]), results[index + 1], results[index + 1])
-        assert np.array_equal(brought[index], expected)
-
-
-def test_a_run_backwards_forgets_what_was_before(enhancer):
-    frames = frames_of([textured(0)] * 4)
-    runner = EnhancerRunner(enhancer)
-    first = remade(runner, frames, Known(noise=SIGMA))
-    again = remade(runner, frames, Known(noise=SIGMA))
-    assert all(np.array_equal(a, b) for a, b in zip(first[:-1], again[:-1], strict=True))
-
-
 def test_what_is_shown_changes_the_result(enhancer):
     frames = frames_of([textured(0)] * 3)
-    known = Known(noise=SIGMA, ahead=REMADE)
+    known = Known(noise=SIGMA, ahead=AVERAGED)
     plain, told = (
         EnhancerRunner(enhancer).run(Step(frames[0], known), Step(frames[1], known), brought)
         for brought in (None, pack(frames_of([textured(1)])[0]))

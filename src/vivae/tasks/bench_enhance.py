@@ -32,7 +32,7 @@ from vivae.tasks.bench_restoring import cut_to, even, frame_like, restored
 from vivae.tasks.bench_traces import CODECS, coded
 from vivae.tasks.enhance import check_preset
 from vivae.tasks.restore import Family, Plan
-from vivae.tasks.stage import BOTH_WAYS
+from vivae.tasks.stage import GATHERED
 from vivae.train.disturb import with_noise
 from vivae.vae.zoo import load_middle
 
@@ -230,7 +230,7 @@ def _speed(wanted: BenchClip, family: Family) -> Record:
     )
     frames = [
         frame_like(frame, (np.roll(y, 2 * step, 1), np.roll(u, step, 1), np.roll(v, step, 1)))
-        for step in range(sum(BOTH_WAYS))
+        for step in range(sum(GATHERED))
     ]
     result: Record = {}
     plans = {

@@ -89,7 +89,7 @@ def enhance(
     frame, see `vivae.media.masks`; only that is made better, with a soft edge, or with invert_mask all but that; where
     it is scaled, Lanczos enlarges the rest.
     preset: "fast", or "best", which takes up to four times as long: a deeper network and two looks at each frame for
-    what codecs leave, a run backwards and one forwards of two looks each for noise, four looks for the rest.
+    what codecs leave, four looks for the rest.
     preview: write three seconds from this time on instead, the source on the left and the result on the right.
     codec, crf: of the written video, as for `vivae.media.open_writer`. start, end: seconds.
     tell: called with a sentence about what will be done and how long it may take, before the work starts.

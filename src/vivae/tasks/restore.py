@@ -18,7 +18,7 @@ from vivae.media.light import Light
 from vivae.media.masks import Mask, within
 from vivae.media.memory import keep_freed
 from vivae.media.resample import enlarged
-from vivae.tasks.stage import BOTH_WAYS, ONE_BEHIND, Chosen, Item, Passage, Stage
+from vivae.tasks.stage import GATHERED, ONE_BEHIND, Chosen, Item, Passage, Stage
 from vivae.tasks.traces import DEEP, NO_TRACES, QUICK, UNKNOWN, Traces, believed
 from vivae.vae.between import Interpolator
 from vivae.vae.cost import enhancer_cost
@@ -39,8 +39,6 @@ DEEPER = {"deblock": "deblock-best", "deblock-av1": "deblock-av1-best"}
 MOST_KMAC, VIEWS = 160.0, (4, 2)
 """kMAC a pixel of the best preset at most, and the looks at each frame, see `EnhancerRunner`, of which it takes as many
 as that allows."""
-BOTH_VIEWS = (2, 1)
-"""The looks in each of two runs of a network that can be shown more of what comes: see `vivae.vae.coming`."""
 NOISES, NOISE_SHARES = (0.8, 1.4, 2.2, 3.2, 5.2, 8.2), (0.0, 0.25, 0.6, 0.85, 0.97, 1.0)
 """Deviations of noise, and what share of what `denoise` would change leaves the least error: it takes fine texture for
 noise, and where there is little noise that is most of what it takes. By least squares on five DAVIS sequences."""
@@ -132,21 +130,17 @@ class Family:
     best: bool = False
     """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST_KMAC`."""
 
-    passage: Passage = BOTH_WAYS
-    """Of networks that can be shown more of what comes than the next frame."""
+    passage: Passage = GATHERED
+    """Of networks that are shown the mean of what comes."""
 
     def of(self, known: Known) -> Chosen:
         """For a stage that is told this. Raises InputError and FormatError as `load_enhancer`."""
         model = load_enhancer(self.model or _specialist(known, self.best), device=self.device)
-        gathers = "ahead" in model.config.attributes
-        if not self.best:
-            return Chosen(model, passage=self.passage if gathers else ONE_BEHIND)
-        affordable = MOST_KMAC / enhancer_cost(model.config)
-        if not gathers:
-            return Chosen(model, next((views for views in VIEWS if views <= affordable), 1))
-        again = 1 + sum(self.passage) / self.passage.length
-        views = next((views for views in BOTH_VIEWS if views * again <= affordable), 0)
-        return Chosen(model, max(views, 1), self.passage, backwards=views)
+        passage = self.passage if "ahead" in model.config.attributes else ONE_BEHIND
+        affordable = (
+            views for views in VIEWS if self.best and views * enhancer_cost(model.config) <= MOST_KMAC
+        )
+        return Chosen(model, next(affordable, 1), passage)
 
     def shares(self, known: Known) -> tuple[float, float]:
         """Of what is added in a stage that is told this. Other models, and those that undo blur or scale up, were not
@@ -223,7 +217,7 @@ class Restorer:
                 times,
                 known,
                 family.gains(known),
-                (family.motions(known), family.motions(known)),
+                family.motions(known),
                 kept[index] if kept else None,
             )
             for index, (times, known) in enumerate(plan.stages())

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from vivae.media import Frame, Planes, pack
 from vivae.media.clipping import unclipped
 from vivae.media.resample import enlarged
-from vivae.vae.coming import averaged, remade
-from vivae.vae.enhancer import AVERAGED, REMADE, Enhancer, Known
+from vivae.vae.coming import averaged
+from vivae.vae.enhancer import AVERAGED, Enhancer, Known
 from vivae.vae.enhancing import EnhancerRunner, Memory, Motions, Packed, Step, evened
 
 ROOM_BYTES, COPIES = 600_000_000, 3
@@ -56,8 +56,8 @@ class Passage(NamedTuple):
 
 
 ONE_BEHIND = Passage(1, 1)
-BOTH_WAYS = Passage(24, 8)
-"""Eight frames ahead are nearly worth all: see the lab notes."""
+GATHERED = Passage(24, 8)
+"""The last of them has as much ahead as the mean is taken of."""
 
 
 class Item(NamedTuple):
@@ -77,14 +77,12 @@ class Chosen(NamedTuple):
     views: int = 1
     """Looks at each frame: see `EnhancerRunner`."""
     passage: Passage = ONE_BEHIND
-    backwards: int = 0
-    """Looks at each frame in a first run backwards, where that gathers what comes."""
 
 
 class Stage:
     """times: how many times wider and higher pictures are made first. memory: of another run, to go on as it.
 
-    gains: see `Step`. motions: a search for each run.
+    gains: see `Step`.
     """
 
     def __init__(
@@ -93,19 +91,15 @@ class Stage:
         times: int,
         known: Known,
         gains: tuple[float, float, float],
-        motions: tuple[Motions, Motions],
+        motions: Motions,
         memory: Memory | None = None,
     ) -> None:
         self._passage, self._times, self._known, self._gains = chosen.passage, times, known, gains
-        self._runner = EnhancerRunner(chosen.model, views=chosen.views, motions=motions[0])
+        self._runner = EnhancerRunner(chosen.model, views=chosen.views, motions=motions)
         self._runner.memory = memory
-        self._backwards: EnhancerRunner | None = None
-        self._ahead = 0.0
-        if chosen.backwards:
-            self._backwards = EnhancerRunner(chosen.model, views=chosen.backwards, motions=motions[1])
-            self._ahead = REMADE
-        elif chosen.passage != ONE_BEHIND:
-            self._motion, self._ahead = motions[1].later, AVERAGED
+        self._motions = motions
+        if chosen.passage != ONE_BEHIND:
+            self._known = known._replace(ahead=AVERAGED)
 
     def run(self, items: Iterable[Item], skip: int) -> Iterator[Item]:
         """skip: so many first frames were restored by another run, and are only looked at."""
@@ -121,20 +115,17 @@ class Stage:
 
     def _brought(self, seen: list[Planes], begin: int) -> list[Packed | None]:
         """What is shown of what follows on the frames from `begin` on; None for the next frame."""
-        if self._backwards is not None:
-            return remade(self._backwards, seen, self._known, begin)
-        if self._ahead:
-            frames = [evened(pack(planes)) for planes in seen]
-            return averaged(frames, self._runner.sight(self._known), self._motion, begin)
-        return [None] * len(seen)
+        if not self._known.ahead:
+            return [None] * len(seen)
+        frames = [evened(pack(planes)) for planes in seen]
+        return averaged(frames, self._runner.sight(self._known), self._motions.later, begin)
 
     def _result(self, item: Item, following: list[Planes], brought: Packed | None) -> Item:
-        known = self._known._replace(ahead=self._ahead)
-        step = Step(item.planes, known, self._gains, item.restart)
-        ahead = Step(following[0], known) if following else None
+        step = Step(item.planes, self._known, self._gains, item.restart)
+        ahead = Step(following[0], self._known) if following else None
         planes = self._runner.run(step, ahead, brought)
         assert self._runner.memory is not None
-        planes = unclipped(planes, known.noise, item.source.color)
+        planes = unclipped(planes, self._known.noise, item.source.color)
         return item._replace(planes=planes, memories=(*item.memories, self._runner.memory))
 
     def _larger(self, planes: Planes) -> Planes:

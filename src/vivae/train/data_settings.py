@@ -99,14 +99,12 @@ class DisturbSettings(Settings):
     """Share of crops that take every second or third frame of their footage, so that things move faster in them."""
     doubt: float = Field(0.1, ge=0, le=1)
     """The noise that is told differs from the true one by such a factor (log-normal): in use it is estimated."""
-    ahead: dict[Literal["averaged", "remade"], float] = Field(default_factory=dict)
-    """Shares of crops that are shown more of what comes than the next frame, see `vivae.vae.coming`; the model must
-    have the attribute "ahead"."""
+    ahead: float = Field(0.0, ge=0, le=1)
+    """Share of crops that are shown the mean of what comes in place of the next frame, see `vivae.vae.coming`; the
+    model must have the attribute "ahead"."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         if sum(self.shares.values()) > 1 or min(self.shares.values(), default=0) < 0:
             raise ValueError("the shares must be positive and sum to at most 1")
-        if sum(self.ahead.values()) > 1 or min(self.ahead.values(), default=0) < 0:
-            raise ValueError("the shares of ahead must be positive and sum to at most 1")
         return self

@@ -19,7 +19,7 @@ from vivae.train.degrade import PLACES, Pair, PairBatch, joined, pair_crop
 from vivae.train.recipe import Stage
 from vivae.train.sampler import check_batch, draw_place, mirrored
 from vivae.train.side_by_side import side_by_side
-from vivae.vae.enhancer import AVERAGED, REMADE, Known
+from vivae.vae.enhancer import AVERAGED, Known
 
 STILL = ColorInfo.guess(480)
 """The colours noise is added in; which matrix it is makes no difference to a network."""
@@ -143,9 +143,7 @@ class MixedSampler:
             clean = clean[::-1]
         degraded, known = disturbed(np.ascontiguousarray(clean), self.settings, kind, rng)
         if self.settings.ahead:
-            shares = self.settings.ahead.get("averaged", 0.0), self.settings.ahead.get("remade", 0.0)
-            drawn = rng.choice(3, p=(*shares, 1 - sum(shares)))
-            known = known._replace(ahead=(AVERAGED, REMADE, 0.0)[drawn])
+            known = known._replace(ahead=AVERAGED if rng.random() < self.settings.ahead else 0.0)
         return PairBatch(
             degraded[None], clean[None, :-1], np.array([known], np.float32), np.array([[top, left]])
         )

@@ -14,7 +14,7 @@ from vivae.train.lesson import on_device
 from vivae.train.side_by_side import side_by_side
 from vivae.train.texture import TextureLoss
 from vivae.vae.coming import averaged
-from vivae.vae.enhancer import AVERAGED, PLANES, REMADE, Enhancer, Known
+from vivae.vae.enhancer import AVERAGED, PLANES, Enhancer, Known
 from vivae.vae.enhancing import Aligned, Motions, Sight, aligned, as_picture, as_tensor
 
 WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
@@ -59,7 +59,7 @@ class Rollout(nn.Module):
         scene = torch.cat([part for part in scenes if part is not None]) if scenes[0] is not None else None
         finest = self.model.config.finest
         self.motions += [Motions(finest=finest) for _ in range(len(degraded) - len(self.motions))]
-        brought = self._brought(degraded, attributes, known)
+        brought = self._brought(degraded, known)
         losses, before, after = [], [], []
         textures: list[dict[str, Tensor]] = []
         last = [None] * len(degraded)
@@ -102,46 +102,15 @@ class Rollout(nn.Module):
     def _sight(self, known: NDArray[np.float32]) -> Sight:
         return Sight(float(known[NOISE]), self.model.config.sharp, self.model.config.settled)
 
-    @torch.no_grad()
-    def _brought(
-        self, degraded: NDArray[np.uint8], attributes: Tensor, known: NDArray[np.float32]
-    ) -> list[list[Any]]:
-        """Of each frame of each clip what is shown of what comes, where it is more than the next frame; else None."""
-        brought: list[list[Any]] = [[None] * degraded.shape[1] for _ in degraded]
-        means = np.flatnonzero(known[:, AHEAD] == AVERAGED).tolist()
+    def _brought(self, degraded: NDArray[np.uint8], known: NDArray[np.float32]) -> list[list[Any]]:
+        """Of each frame of each clip the mean of what comes, where that is shown; else None."""
 
         def mean(clip: int) -> list[Any]:
+            if known[clip, AHEAD] != AVERAGED:
+                return [None] * degraded.shape[1]
             return averaged(degraded[clip], self._sight(known[clip]), self.motions[clip].later)
 
-        for clip, found in zip(means, side_by_side(mean, means), strict=True):
-            brought[clip] = found
-        chosen = np.flatnonzero(known[:, AHEAD] == REMADE).tolist()
-        if not chosen:
-            return brought
-        told = attributes[chosen].clone()
-        told[:, self.model.config.attributes.index("ahead")] = 0
-        last: list[Any] = [None] * len(chosen)
-        for index in range(degraded.shape[1] - 1, -1, -1):
-
-            def seen(row: int, index: int = index, last: list[Any] = last) -> Aligned:
-                clip = chosen[row]
-                frames = degraded[clip]
-                return aligned(
-                    self.motions[clip],
-                    self._sight(known[clip]),
-                    frames[index],
-                    last[row],
-                    frames[index + 1] if index + 1 < len(frames) else None,
-                    frames[index - 1] if index else None,
-                )
-
-            parts = side_by_side(seen, range(len(chosen)))
-            if last[0] is not None:
-                for clip, part in zip(chosen, parts, strict=True):
-                    brought[clip][index] = part.last
-            if index:
-                last = list(as_picture(self._picture(parts, told, None)[0]))
-        return brought
+        return side_by_side(mean, range(len(degraded)))
 
     def _picture(
         self, parts: list[Aligned], attributes: Tensor, scene: Tensor | None

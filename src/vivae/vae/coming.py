@@ -1,10 +1,8 @@
 """What comes, as each frame of a passage sees it: of noise every frame shows another part, later ones as earlier ones.
 
-From the last frame of the passage backwards, what follows is gathered and moved along to the present frame, which then
-is shown that in place of the next frame alone (bidirectional propagation, as in BasicVSR, Chan et al., CVPR 2021). It
-is gathered by the network itself (`remade`), or, at the cost of a filter, as the mean of the frames along the motion,
-of each place so many as show the same thing (`averaged`; recursive temporal filtering, as Dubois and Sabri, IEEE
-Trans. Communications 32(7), 1984, have it).
+From the last frame of the passage backwards, what follows is averaged along the motion, of each place as many frames as
+show the same thing there, and shown to the network in place of the next frame alone: a recursive temporal filter
+(Dubois and Sabri, IEEE Trans. Communications 32(7), 1984), against the direction in which the network remembers.
 """
 
 from collections.abc import Sequence
@@ -13,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vivae.media import Planes, pack, unpack
-from vivae.vae.enhancer import Known
-from vivae.vae.enhancing import EnhancerRunner, Packed, Sight, Step, along
+from vivae.media import pack, unpack
+from vivae.vae.enhancing import Packed, Sight, along
 from vivae.vae.motion import Motion, absolute_places
 
 LUMA = 0.57
@@ -72,16 +69,3 @@ def _with(
         )
         planes.append(np.rint(now + part * (then.astype(np.float32) - now)).astype(np.uint8))
     return pack((planes[0], planes[1], planes[2])), counted + 1
-
-
-def remade(
-    runner: EnhancerRunner, frames: Sequence[Planes], known: Known, begin: int = 0
-) -> list[Packed | None]:
-    """The same by a run of the network from the last frame backwards, which forgets what it ran along before."""
-    brought: list[Packed | None] = [None] * len(frames)
-    runner.memory = None
-    for index in range(len(frames) - 1, begin, -1):
-        runner.run(Step(frames[index], known), Step(frames[index - 1], known))
-        brought[index] = runner.last_moved
-    brought[begin] = runner.last_moved_to(frames[begin], known)
-    return brought

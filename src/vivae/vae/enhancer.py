@@ -31,7 +31,7 @@ OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
 Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "coarse", "ahead"]
 
-AVERAGED, REMADE = 0.5, 1.0
+AVERAGED = 0.5
 
 
 class Known(NamedTuple):
@@ -50,7 +50,7 @@ class Known(NamedTuple):
     coarse: float = 0.0
     """How coarsely another codec quantised: see `vivae.train.coarseness`."""
     ahead: float = 0.0
-    """`AVERAGED` or `REMADE` where more is shown of what comes than the next frame: see `vivae.vae.coming`."""
+    """`AVERAGED` where the mean of what comes is shown in place of the next frame: see `vivae.vae.coming`."""
 
     def attributes(self, names: tuple[Attribute, ...]) -> list[float]:
         """As an enhancer is told, in the order of its configuration."""

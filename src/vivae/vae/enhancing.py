@@ -206,22 +206,11 @@ class EnhancerRunner:
         self._motions = motions or Motions(finest=model.config.finest)
         self._device = next(model.parameters()).device
         self.memory: Memory | None = None
-        self.last_moved: Packed | None = None
-        """The last result as the latest step was shown it."""
         self._whole_scene: Tensor | None = None
 
     def sight(self, known: Known) -> Sight:
         """How motion is sought where this is known."""
         return Sight(known.noise, self._model.config.sharp, self._model.config.settled)
-
-    def last_moved_to(self, planes: Planes, known: Known) -> Packed | None:
-        """The last result as a step with these planes would be shown it; None where there is none."""
-        if self.memory is None:
-            return None
-        before, last = self.memory
-        sight = self.sight(known)
-        seen = last if sight.settle else before
-        return sight.brought(self._motions.earlier, evened(pack(planes)), seen, last)[0]
 
     def _scene(self, rows: int, columns: int) -> Tensor | None:
         if self._whole_scene is None:
@@ -243,7 +232,6 @@ class EnhancerRunner:
             self._motions, self.sight(step.known), present, last, before, ahead,
             brought=brought, at_once=torch.get_num_threads() > 1,
         )  # fmt: skip
-        self.last_moved = None if last is None else seen.last
         attributes = torch.tensor([step.known.attributes(self._model.config.attributes)], device=self._device)
         inputs = [as_tensor(part, self._device) for part in seen.pictures]
         rows, columns = present.shape[1:]
