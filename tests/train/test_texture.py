@@ -10,7 +10,7 @@ from vivae.train.critic import Taught
 from vivae.train.degrade import PairBatch
 from vivae.train.enhance_lesson import EnhanceLesson
 from vivae.train.recipe import load_recipe
-from vivae.vae.enhancer import Enhancer, EnhancerConfig
+from vivae.vae.enhancer import Enhancer, EnhancerConfig, Known
 
 
 def crops(seed, degraded_by):
@@ -19,7 +19,7 @@ def crops(seed, degraded_by):
     clean = rng.integers(60, 200, (2, 4, 24, 32, 32), dtype=np.uint8)
     noise = rng.normal(0, degraded_by, clean.shape)
     degraded = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
-    return PairBatch(degraded, clean[:, :3], np.zeros((2, 5), np.float32), np.zeros((2, 2), np.int64))
+    return PairBatch(degraded, clean[:, :3], np.array([Known()] * 2, np.float32), np.zeros((2, 2), np.int64))
 
 
 def test_looks_and_a_critic_are_paid_and_learn(installed):  # noqa: F811
