@@ -230,7 +230,7 @@ def _speed(wanted: BenchClip, family: Family) -> Record:
     )
     frames = [
         frame_like(frame, (np.roll(y, 2 * step, 1), np.roll(u, step, 1), np.roll(v, step, 1)))
-        for step in range(sum(GATHERED))
+        for step in range(GATHERED.whole)
     ]
     result: Record = {}
     plans = {

@@ -129,7 +129,6 @@ class Family:
     device: str = "cpu"
     best: bool = False
     """Whether quality counts more than time: in a deeper network, in several looks, or in both; see `MOST_KMAC`."""
-
     passage: Passage = GATHERED
     """Of networks that are shown the mean of what comes."""
 

@@ -27,10 +27,15 @@ class Passage(NamedTuple):
     coming: int
     """Frames behind them that are looked at, too."""
 
+    @property
+    def whole(self) -> int:
+        """Frames that are held at once."""
+        return self.length + self.coming
+
     def within(self, planes: Planes) -> "Passage":
         """This, or a shorter one, so that the room is enough for frames as large."""
         most = ROOM_BYTES // (COPIES * sum(plane.nbytes for plane in planes))
-        coming = max(1, min(self.coming, most * self.coming // sum(self)))
+        coming = max(1, min(self.coming, most * self.coming // self.whole))
         return Passage(max(1, min(self.length, most - coming)), coming)
 
     def each(self, items: Iterable["Item"]) -> Iterator[tuple[int, list["Item"], list["Item"]]]:
@@ -41,7 +46,7 @@ class Passage(NamedTuple):
         def ready(least: int) -> Iterator[tuple[int, list[Item], list[Item]]]:
             nonlocal first
             while len(held) >= least:
-                yield first, held[: passage.length], held[passage.length : sum(passage)]
+                yield first, held[: passage.length], held[passage.length : passage.whole]
                 first += len(held[: passage.length])
                 del held[: passage.length]
 
@@ -51,7 +56,7 @@ class Passage(NamedTuple):
             if not held:
                 passage = self.within(item.planes)
             held.append(item)
-            yield from ready(sum(passage))
+            yield from ready(passage.whole)
         yield from ready(1)
 
 
@@ -110,8 +115,9 @@ class Stage:
             yield from passage[:begin]
             if begin < len(passage):
                 brought = self._brought(seen, begin)
+                following = [*seen[1:], None]
                 for index, item in enumerate(passage[begin:], begin):
-                    yield self._result(item, seen[index + 1 : index + 2], brought[index])
+                    yield self._result(item, following[index], brought[index])
 
     def _brought(self, seen: list[Planes], begin: int) -> list[Packed | None]:
         """What is shown of what follows on the frames from `begin` on; None for the next frame."""
@@ -120,9 +126,9 @@ class Stage:
         frames = [evened(pack(planes)) for planes in seen]
         return averaged(frames, self._runner.sight(self._known), self._motions.later, begin)
 
-    def _result(self, item: Item, following: list[Planes], brought: Packed | None) -> Item:
+    def _result(self, item: Item, following: Planes | None, brought: Packed | None) -> Item:
         step = Step(item.planes, self._known, self._gains, item.restart)
-        ahead = Step(following[0], self._known) if following else None
+        ahead = None if following is None else Step(following, self._known)
         planes = self._runner.run(step, ahead, brought)
         assert self._runner.memory is not None
         planes = unclipped(planes, self._known.noise, item.source.color)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vivae.media import pack, unpack
 from vivae.vae.enhancing import Packed, Sight, along
-from vivae.vae.motion import Motion, absolute_places
+from vivae.vae.motion import Motion, absolute_places, fetched
 
 LUMA = 0.57
 """Deviation of luma where that of R, G and B is 1."""
@@ -37,15 +37,9 @@ def averaged(frames: Sequence[Packed], sight: Sight, motion: Motion, begin: int 
         flow = sight.flow(motion, present, mean)
         brought[index] = came = along(mean, flow, sight.sharp)
         if index > begin:
-            mean, counted = _with(present, came, _along(counted, flow), sight.noise)
+            places = absolute_places(flow, counted.shape[1], counted.shape[0])
+            mean, counted = _with(present, came, fetched(counted, places, sharp=False), sight.noise)
     return brought
-
-
-def _along(counted: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    places = absolute_places(flow, counted.shape[1], counted.shape[0])
-    # Both coordinates are in one map: OpenCV takes None for the other, its stubs do not.
-    found = cv2.remap(counted, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return np.asarray(found, np.float32)
 
 
 def _with(

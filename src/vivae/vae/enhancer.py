@@ -1,9 +1,10 @@
 """The conditional VAE's decoder without a latent: p(x | c) at the prior's mean, for pictures that are known badly.
 
-The condition c is what a receiver has: the picture as it was decoded, scaled or disturbed, the next one, and the last
-result, both moved along the motion to where the present picture has things. All are packed frames, in which a 4x4 block
-of luma and its chroma are the channels of one position: convolutions there are the cheapest way for a CPU to see a wide
-neighbourhood. What comes out is the condition plus a residual, so detail never passes a bottleneck.
+The condition c is what a receiver has: the picture as it was decoded, scaled or disturbed, the next one (or the mean of
+several that come, see `vivae.vae.coming`), and the last result, both moved along the motion to where the present
+picture has things. All are packed frames, in which a 4x4 block of luma and its chroma are the channels of one position:
+convolutions there are the cheapest way for a CPU to see a wide neighbourhood. What comes out is the condition plus a
+residual, so detail never passes a bottleneck.
 
 A model of one fixed camera also holds the scene: what the background looks like at every place, and features learned
 there. Then c is more than the receiver was sent, and detail need not be sent again.
@@ -30,8 +31,8 @@ LITTLE = -3.0
 OUTPUT_UNIT = 0.3
 """Residuals are small; in this unit a step of training is, too."""
 Attribute = Literal["quantiser", "shrink", "noise", "coded", "blur", "coarse", "ahead"]
-
 AVERAGED = 0.5
+"""Of `Known.ahead`: what the shipped weights were taught it by."""
 
 
 class Known(NamedTuple):

@@ -9,7 +9,7 @@ be `settled`, each place also tries the motions of its neighbours, as patches do
 """
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vivae.media import Planes
 
 Effort = Literal["fast", "medium"]
+Sample = TypeVar("Sample", np.uint8, np.float32)
 EFFORTS: dict[Effort, int] = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
@@ -90,12 +91,12 @@ def _own_places(width: int, height: int) -> NDArray[np.float32]:
     return np.stack([columns, rows], -1)
 
 
-def fetched(plane: NDArray[np.uint8], places: NDArray[np.float32], sharp: bool) -> NDArray[np.uint8]:
-    """What lies at absolute places (H, W, 2) of a plane; edges are repeated."""
+def fetched(plane: NDArray[Sample], places: NDArray[np.float32], sharp: bool) -> NDArray[Sample]:
+    """What lies at absolute places (H, W, 2) of a plane of uint8 or float32; edges are repeated."""
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     # Both coordinates are in one map: OpenCV takes None for the other, its stubs do not.
     seen = cv2.remap(plane, places, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return np.asarray(seen, np.uint8)
+    return np.asarray(seen, plane.dtype)
 
 
 def settled(
